@@ -1,0 +1,61 @@
+"""One-shot neural architecture search as a citizen of Ray Tune.
+
+Read in this order: `space` (decisions and architectures), `optimizers.asng` (the method), `supernets.supernet`
+(networks that run a chosen path or a mixture), `search` (the loop), `raytune.trainable` (a search as a Tune trial).
+`results` makes tables and figures of what Tune wrote; `cli` is the command line.
+
+The names below are resolved on first use, so importing the package imports neither torch, ray nor matplotlib.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ray_asng.version import __version__
+
+if TYPE_CHECKING:
+    from ray_asng import registry, tasks
+    from ray_asng.raytune.trainable import ASNGTrainable, SearchTrainable
+    from ray_asng.space import Architecture, Categorical, Integer, Real, SearchSpace
+    from ray_asng.supernets.choice import OneOf
+    from ray_asng.supernets.supernet import Supernet
+
+_HOMES = {
+    "ASNGTrainable": "ray_asng.raytune.trainable",
+    "SearchTrainable": "ray_asng.raytune.trainable",
+    "OneOf": "ray_asng.supernets.choice",
+    "Supernet": "ray_asng.supernets.supernet",
+    "SearchSpace": "ray_asng.space",
+    "Categorical": "ray_asng.space",
+    "Integer": "ray_asng.space",
+    "Real": "ray_asng.space",
+    "Architecture": "ray_asng.space",
+}
+
+__all__ = [
+    "ASNGTrainable",
+    "SearchTrainable",
+    "OneOf",
+    "Supernet",
+    "SearchSpace",
+    "Categorical",
+    "Integer",
+    "Real",
+    "Architecture",
+    "registry",
+    "tasks",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    if name in ("registry", "tasks"):
+        return import_module(f"ray_asng.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,139 @@
+"""The two contracts of an architecture optimizer.
+
+A *sampling* optimizer proposes whole architectures and learns from their losses alone. A *mixing* optimizer gives
+every option a weight and learns from the gradient of a loss by these weights. Neither knows networks, data or Ray.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import numpy as np
+
+from ray_asng.space import Architecture, Floats, Ints, SearchSpace, Value
+
+if TYPE_CHECKING:  # annotations only: sampling optimizers must work where torch is slow to import
+    import torch
+
+Weights: TypeAlias = "Mapping[str, torch.Tensor]"
+Evaluate: TypeAlias = Callable[[Mapping[str, Value]], float]
+"""Loss of an architecture on the whole validation split, with the weights it has now. Lower is better."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Proposal:
+    """An architecture with what its optimizer needs to learn from it later.
+
+    Attributes:
+        architecture: what to evaluate.
+        options: (D,) option indices of the categorical decisions.
+        values: (M,) raw draws of the integer and real decisions, neither clipped nor rounded.
+        log_probability: natural logarithm of the density under the distribution it was drawn from.
+        version: how many updates that distribution had seen.
+    """
+
+    architecture: Architecture
+    options: Ints
+    values: Floats = field(default_factory=lambda: np.empty(0))
+    log_probability: float = 0.0
+    version: int = 0
+
+
+class Optimizer(ABC):
+    """What both kinds share. Subclass `SamplingOptimizer` or `MixingOptimizer`, not this.
+
+    `on_epoch_end` and `metrics` are hooks: they do nothing here and are there to be replaced.
+    """
+
+    space: SearchSpace
+
+    @property
+    @abstractmethod
+    def probabilities(self) -> dict[str, Floats]:
+        """Decision name -> (K,) probabilities; over low..high for an integer; (mean, deviation) for a real."""
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the future depends on, as tensors, numbers, strings, lists and dicts; copies."""
+
+    @abstractmethod
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` returned; settings given at construction stay."""
+
+    def most_likely(self) -> Architecture:
+        """The architecture that the optimizer holds best now, without further evaluations."""
+        return self.space.derive(self.probabilities)
+
+    def finalize(self, evaluate: Evaluate) -> Architecture:
+        """The architecture that the search returns; methods that rank or project at the end use `evaluate`."""
+        return self.most_likely()
+
+    def on_epoch_end(self, epoch: int, epochs: int) -> None:
+        """Called after epoch number `epoch` (the first is 1) of `epochs`; for schedules."""
+
+    def metrics(self) -> dict[str, float]:
+        """The method's own numbers for the report: the same keys at every call, finite values."""
+        return {}
+
+
+class SamplingOptimizer(Optimizer):
+    """Learns from losses of whole architectures."""
+
+    @abstractmethod
+    def ask(self, count: int) -> list[Proposal]:
+        """Draw `count` proposals from the present distribution."""
+
+    @abstractmethod
+    def tell(
+        self, proposals: Sequence[Proposal | Mapping[str, Value]], losses: Sequence[float] | Floats
+    ) -> None:
+        """Learn once from all that is given; a bare architecture stands for its own values.
+
+        Args:
+            proposals: (N,) from any earlier `ask`, or plain architectures.
+            losses: (N,); lower is better. NaN and infinities rank worst.
+        """
+
+
+class Problem(Protocol):
+    """What a mixing optimizer may ask of the search during an architecture step."""
+
+    @property
+    def parameters(self) -> Sequence[torch.nn.Parameter]:
+        """The supernet's weights, for methods that unroll a weight step."""
+
+    @property
+    def learning_rate(self) -> float:
+        """The present learning rate of the weights."""
+
+    def loss(self, weights: Weights, split: str) -> torch.Tensor:
+        """Loss (a scalar with its graph) of the mixture on this step's batch of `split`: 'train' or 'valid'."""
+
+
+class MixingOptimizer(Optimizer):
+    """Learns from the gradient of a loss by the weights with which options are mixed."""
+
+    @abstractmethod
+    def weights_for_training(self) -> dict[str, torch.Tensor]:
+        """Decision name -> (K,) mixing weights, without gradient, for the next step of the supernet's weights."""
+
+    @abstractmethod
+    def architecture_step(self, problem: Problem) -> float:
+        """Move the architecture once; return the loss that it saw."""
+
+
+def categorical_only(space: SearchSpace, method: str) -> None:
+    """Refuse a space that a mixing method cannot take.
+
+    Raises:
+        ValueError: the space has integer or real decisions.
+    """
+    if space.numeric:
+        names = [decision.name for decision in space.numeric]
+        raise ValueError(
+            f"{method} mixes the options of a decision and takes categorical decisions only; {names} are numeric. "
+            "Use a sampling method: asng, sng or random_search."
+        )

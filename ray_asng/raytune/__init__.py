@@ -1,0 +1,1 @@
+"""The only folder that imports ray: a search as a Tune trial, and the jobs made of many."""

@@ -1,0 +1,100 @@
+"""Names for built-in methods, spaces and tasks: a convenience; passing a class or function always works.
+
+A built-in is named here by its place and imported when it is first used, so that listing names costs nothing.
+A name registered in a user's script does not exist in a Ray worker: there, pass the object itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, MutableMapping
+from importlib import import_module
+from typing import Any
+
+from ray_asng.space import nearest
+
+Builder = Callable[..., Any]
+
+
+class Registry(MutableMapping[str, Builder]):
+    """Names and their builders.
+
+    Args:
+        kind: what is registered, for error messages ("method").
+        builtin: name -> "module:attribute".
+    """
+
+    def __init__(self, kind: str, builtin: dict[str, str]) -> None:
+        self.kind = kind
+        self._places = dict(builtin)
+        self._builders: dict[str, Builder] = {}
+
+    def __getitem__(self, name: str) -> Builder:
+        if name in self._builders:
+            return self._builders[name]
+        if name not in self._places:
+            raise KeyError(name)
+        module, attribute = self._places[name].split(":")
+        builder: Builder = getattr(import_module(module), attribute)
+        return builder
+
+    def __setitem__(self, name: str, builder: Builder) -> None:
+        if name in self:
+            raise ValueError(f"the {self.kind} {name!r} is registered already; choose another name")
+        self._builders[name] = builder
+
+    def __delitem__(self, name: str) -> None:
+        if name not in self._builders:
+            raise KeyError(name)
+        del self._builders[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._builders or name in self._places
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._places
+        yield from self._builders
+
+    def __len__(self) -> int:
+        return len(self._places) + len(self._builders)
+
+    def resolve(self, given: str | Builder) -> Builder:
+        """The builder of a name, or `given` itself if it can be called.
+
+        Raises:
+            ValueError: an unknown name; the message has the nearest known one.
+            TypeError: neither a name nor something to call.
+        """
+        if isinstance(given, str):
+            if given not in self:
+                raise ValueError(
+                    f"unknown {self.kind} {given!r}{nearest(given, tuple(self))}. In a Ray worker only built-in "
+                    f"names exist: pass your own {self.kind} as a class or function"
+                )
+            return self[given]
+        if not callable(given):
+            raise TypeError(
+                f"a {self.kind} is given by name, or as a class or function that builds it; got {type(given)}"
+            )
+        return given
+
+
+methods = Registry(
+    "method",
+    {
+        "asng": "ray_asng.optimizers.asng:ASNG",
+        "sng": "ray_asng.optimizers.sng:SNG",
+        "random_search": "ray_asng.optimizers.random_search:RandomSearch",
+        "darts": "ray_asng.optimizers.darts:DARTS",
+        "gaea": "ray_asng.optimizers.gaea:GAEA",
+    },
+)
+spaces = Registry("space", {"nasbench201": "ray_asng.supernets.nasbench201:NASBench201"})
+tasks = Registry(
+    "task",
+    {
+        "digits": "ray_asng.tasks.digits:digits",
+        "cifar10": "ray_asng.tasks.cifar:cifar10",
+        "cifar100": "ray_asng.tasks.cifar:cifar100",
+        "images": "ray_asng.tasks.parquet_images:images",
+    },
+)

@@ -1,0 +1,348 @@
+"""Search spaces: decisions with their options, and the architectures that result from deciding them.
+
+An architecture is one option (or number) for each decision. It is the only thing that optimizers, supernets,
+tables and results exchange, so this module imports nothing of the package.
+
+Dimension letters: D categorical decisions, K options of a decision, M numeric (integer and real) decisions.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats: TypeAlias = NDArray[np.float64]
+Ints: TypeAlias = NDArray[np.int64]
+Value: TypeAlias = str | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Categorical:
+    """A decision among named options.
+
+    Attributes:
+        name: unique within the space.
+        options: distinct names, at least one. A single option is legal: it has no free parameter.
+    """
+
+    name: str
+    options: tuple[str, ...]
+
+    def __init__(self, name: str, options: Sequence[str]) -> None:
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "options", tuple(options))
+        if not self.options:
+            raise ValueError(f"decision {name!r} has no options; give at least one")
+        if not all(isinstance(option, str) for option in self.options):
+            raise TypeError(f"decision {name!r}: options must be strings, got {list(self.options)!r}")
+        if len(set(self.options)) != len(self.options):
+            raise ValueError(f"decision {name!r} repeats an option in {list(self.options)!r}; names must differ")
+
+
+@dataclass(frozen=True, slots=True)
+class Integer:
+    """A decision among the integers low, ..., high, both included."""
+
+    name: str
+    low: int
+    high: int
+
+    def __post_init__(self) -> None:
+        if self.low >= self.high:
+            raise ValueError(f"decision {self.name!r} needs low < high, got low={self.low}, high={self.high}")
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Bounds of the coordinate in which the decision is searched."""
+        return float(self.low), float(self.high)
+
+    def decode(self, coordinate: float) -> int:
+        """Clip to the bounds, then round to the nearest integer (halves to even)."""
+        return round(min(max(coordinate, self.low), self.high))
+
+    def encode(self, value: Value) -> float:
+        """The coordinate that stands for `value`."""
+        return float(value)
+
+    def check(self, value: Value) -> int:
+        """Return `value` as an int, or raise ValueError."""
+        if isinstance(value, (str, bool)) or value != int(value) or not self.low <= value <= self.high:
+            raise ValueError(
+                f"decision {self.name!r} takes an integer from {self.low} to {self.high}, got {value!r}"
+            )
+        return int(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Real:
+    """A decision among the numbers from low to high; with `log=True` it is searched in its natural logarithm."""
+
+    name: str
+    low: float
+    high: float
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.low < self.high:
+            raise ValueError(f"decision {self.name!r} needs low < high, got low={self.low}, high={self.high}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"decision {self.name!r} has log=True, which needs low > 0; got low={self.low}")
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Bounds of the coordinate in which the decision is searched."""
+        return (math.log(self.low), math.log(self.high)) if self.log else (float(self.low), float(self.high))
+
+    def decode(self, coordinate: float) -> float:
+        """The value at `coordinate`, clipped to the bounds."""
+        low, high = self.bounds
+        inside = min(max(coordinate, low), high)
+        value = math.exp(inside) if self.log else inside
+        return float(min(max(value, self.low), self.high))
+
+    def encode(self, value: Value) -> float:
+        """The coordinate that stands for `value`."""
+        return math.log(float(value)) if self.log else float(value)
+
+    def check(self, value: Value) -> float:
+        """Return `value` as a float, or raise ValueError."""
+        if isinstance(value, (str, bool)) or not self.low <= value <= self.high:
+            raise ValueError(
+                f"decision {self.name!r} takes a number from {self.low} to {self.high}, got {value!r}"
+            )
+        return float(value)
+
+
+Decision: TypeAlias = Categorical | Integer | Real
+
+
+class Architecture(Mapping[str, Value]):
+    """One option (its name) or number for every decision, in the order of the space. Immutable and hashable.
+
+    Made by the methods of `SearchSpace`, which check it; equal architectures compare and hash equal.
+    """
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Mapping[str, Value]) -> None:
+        self._values = dict(values)
+
+    def __getitem__(self, name: str) -> Value:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._values.items()))
+
+    def __repr__(self) -> str:
+        return f"Architecture({self._values!r})"
+
+    def to_json(self) -> str:
+        """A JSON object from decision name to option name or number."""
+        return json.dumps(self._values)
+
+
+class SearchSpace:
+    """The decisions of a search, with the rules that belong to a space rather than to a method.
+
+    Args:
+        decisions: in order; names must differ.
+        canonical: maps an architecture to the one form shared by all that give an equal network.
+        derive: maps final probabilities (decision name -> (K,)) to the option names of the final architecture;
+            the default takes the most probable option of every decision.
+        cost: a number to keep small, such as parameters, of an architecture; None where it is not known.
+        text: the notation that people of the field write for an architecture; JSON by default.
+        graph: the found network as nodes and labelled edges for drawing, a JSON-able dict
+            {"nodes": [name, ...], "edges": [[from, to, label], ...]}; None where there is no such picture.
+    """
+
+    def __init__(
+        self,
+        decisions: Sequence[Decision],
+        *,
+        canonical: Callable[[Architecture], Mapping[str, Value]] | None = None,
+        derive: Callable[[Mapping[str, Floats]], Mapping[str, Value]] | None = None,
+        cost: Callable[[Architecture], float] | None = None,
+        text: Callable[[Architecture], str] | None = None,
+        graph: Callable[[Architecture], dict[str, Any]] | None = None,
+    ) -> None:
+        self.decisions: tuple[Decision, ...] = tuple(decisions)
+        self.names: tuple[str, ...] = tuple(decision.name for decision in self.decisions)
+        self.categorical: tuple[Categorical, ...] = tuple(
+            decision for decision in self.decisions if isinstance(decision, Categorical)
+        )
+        self.numeric: tuple[Integer | Real, ...] = tuple(
+            decision for decision in self.decisions if not isinstance(decision, Categorical)
+        )
+        if not self.decisions:
+            raise ValueError("a search space needs at least one decision, got none")
+        repeated = sorted({name for name in self.names if self.names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"decision names must differ; repeated: {repeated}")
+        self._by_name = dict(zip(self.names, self.decisions, strict=True))
+        self._canonical = canonical
+        self._derive = derive
+        self._cost = cost
+        self._text = text
+        self._graph = graph
+
+    def __len__(self) -> int:
+        """Number of decisions."""
+        return len(self.decisions)
+
+    def __getitem__(self, name: str) -> Decision:
+        """The decision called `name`."""
+        return self._by_name[name]
+
+    def __repr__(self) -> str:
+        return f"SearchSpace({list(self.decisions)!r})"
+
+    @property
+    def size(self) -> int | float:
+        """Number of architectures; infinity as soon as one decision is real."""
+        counts: list[int | float] = []
+        for decision in self.decisions:
+            if isinstance(decision, Categorical):
+                counts.append(len(decision.options))
+            elif isinstance(decision, Integer):
+                counts.append(decision.high - decision.low + 1)
+            else:
+                counts.append(math.inf)
+        return math.prod(counts)
+
+    def architecture(self, values: Mapping[str, Value]) -> Architecture:
+        """Check `values` (decision name -> option name or number) and put them into the space's order.
+
+        Raises:
+            ValueError: a decision is missing or unknown, or its value is not among its options or bounds.
+        """
+        unknown = [name for name in values if name not in self._by_name]
+        if unknown:
+            raise ValueError(f"unknown decision {unknown[0]!r}{nearest(unknown[0], self.names)}")
+        missing = [name for name in self.names if name not in values]
+        if missing:
+            raise ValueError(f"an architecture decides everything; missing: {missing}")
+        return Architecture({name: self._checked(self._by_name[name], values[name]) for name in self.names})
+
+    @staticmethod
+    def _checked(decision: Decision, value: Value) -> Value:
+        if not isinstance(decision, Categorical):
+            return decision.check(value)
+        if value not in decision.options:
+            raise ValueError(
+                f"decision {decision.name!r} has the options {list(decision.options)!r}, got {value!r}"
+            )
+        return value
+
+    def encode(self, architecture: Mapping[str, Value]) -> tuple[Ints, Floats]:
+        """Index arrays of an architecture.
+
+        Returns:
+            (D,) option indices of the categorical decisions, and (M,) coordinates of the integer and real ones
+            (the value itself, or its natural logarithm for a `Real` with `log=True`); both in the space's order.
+        """
+        checked = self.architecture(architecture)
+        options = [decision.options.index(str(checked[decision.name])) for decision in self.categorical]
+        values = [decision.encode(checked[decision.name]) for decision in self.numeric]
+        return np.array(options, dtype=np.int64), np.array(values, dtype=np.float64)
+
+    def decode(self, options: Ints, values: Floats) -> Architecture:
+        """The architecture at (D,) option indices and (M,) coordinates, which are clipped and rounded."""
+        decided: dict[str, Value] = {
+            decision.name: decision.options[index]
+            for decision, index in zip(self.categorical, options.tolist(), strict=True)
+        }
+        if not self.numeric:
+            return Architecture(decided)
+        for number, coordinate in zip(self.numeric, values.tolist(), strict=True):
+            decided[number.name] = number.decode(coordinate)
+        return Architecture({name: decided[name] for name in self.names})
+
+    def sample(self, rng: np.random.Generator) -> Architecture:
+        """An architecture drawn uniformly (a real with `log=True` log-uniformly)."""
+        return Architecture({decision.name: self._draw(decision, rng) for decision in self.decisions})
+
+    @staticmethod
+    def _draw(decision: Decision, rng: np.random.Generator) -> Value:
+        if isinstance(decision, Categorical):
+            return decision.options[int(rng.integers(len(decision.options)))]
+        if isinstance(decision, Integer):
+            return int(rng.integers(decision.low, decision.high, endpoint=True))
+        return decision.decode(rng.uniform(*decision.bounds))
+
+    def mutate(self, architecture: Mapping[str, Value], rng: np.random.Generator) -> Architecture:
+        """A copy in which one decision, drawn uniformly among those that have a choice, takes another value.
+
+        Raises:
+            ValueError: every decision has a single option.
+        """
+        free = [
+            decision
+            for decision in self.decisions
+            if not isinstance(decision, Categorical) or len(decision.options) > 1
+        ]
+        if not free:
+            raise ValueError("no decision of this space has more than one option; there is nothing to mutate")
+        decision = free[int(rng.integers(len(free)))]
+        old = architecture[decision.name]
+        new = self._draw(decision, rng)
+        while new == old:
+            new = self._draw(decision, rng)
+        return self.architecture({**architecture, decision.name: new})
+
+    def canonical(self, architecture: Mapping[str, Value]) -> Architecture:
+        """The one form shared by all architectures that give an equal network."""
+        checked = self.architecture(architecture)
+        return checked if self._canonical is None else self.architecture(self._canonical(checked))
+
+    def derive(self, probabilities: Mapping[str, Floats]) -> Architecture:
+        """The final architecture of a finished distribution.
+
+        Args:
+            probabilities: decision name -> (K,) probabilities of a categorical decision, (high - low + 1,) of an
+                integer, (mean, deviation) of a real.
+        """
+        likeliest: dict[str, Value] = {}
+        for decision in self.decisions:
+            row = probabilities[decision.name]
+            if isinstance(decision, Categorical):
+                likeliest[decision.name] = decision.options[int(np.argmax(row))]
+            elif isinstance(decision, Integer):
+                likeliest[decision.name] = decision.low + int(np.argmax(row))
+            else:
+                likeliest[decision.name] = decision.check(min(max(float(row[0]), decision.low), decision.high))
+        if self._derive is not None:
+            likeliest.update(self._derive(probabilities))
+        return self.architecture(likeliest)
+
+    def cost(self, architecture: Mapping[str, Value]) -> float | None:
+        """The cost that the space knows of an architecture, or None."""
+        return None if self._cost is None else self._cost(self.architecture(architecture))
+
+    def text(self, architecture: Mapping[str, Value]) -> str:
+        """The architecture in the notation of its field, JSON where there is none."""
+        checked = self.architecture(architecture)
+        return checked.to_json() if self._text is None else self._text(checked)
+
+    def graph(self, architecture: Mapping[str, Value]) -> dict[str, Any] | None:
+        """The found network as nodes and labelled edges, or None."""
+        return None if self._graph is None else self._graph(self.architecture(architecture))
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """The tail of an error message about an unknown name: the nearest known one, and all of them."""
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ";"
+    return f"{hint} known: {', '.join(sorted(known)) or 'none'}"

@@ -1,0 +1,1 @@
+"""Data on the device, loss and metric. One file a data set; `base` holds the contract."""
