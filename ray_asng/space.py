@@ -74,9 +74,7 @@ class Integer:
     def check(self, value: Value) -> int:
         """Return `value` as an int, or raise ValueError."""
         if isinstance(value, (str, bool)) or value != int(value) or not self.low <= value <= self.high:
-            raise ValueError(
-                f"decision {self.name!r} takes an integer from {self.low} to {self.high}, got {value!r}"
-            )
+            raise ValueError(f"decision {self.name!r} takes an integer from {self.low} to {self.high}, got {value!r}")
         return int(value)
 
 
@@ -114,9 +112,7 @@ class Real:
     def check(self, value: Value) -> float:
         """Return `value` as a float, or raise ValueError."""
         if isinstance(value, (str, bool)) or not self.low <= value <= self.high:
-            raise ValueError(
-                f"decision {self.name!r} takes a number from {self.low} to {self.high}, got {value!r}"
-            )
+            raise ValueError(f"decision {self.name!r} takes a number from {self.low} to {self.high}, got {value!r}")
         return float(value)
 
 
@@ -241,9 +237,7 @@ class SearchSpace:
         if not isinstance(decision, Categorical):
             return decision.check(value)
         if value not in decision.options:
-            raise ValueError(
-                f"decision {decision.name!r} has the options {list(decision.options)!r}, got {value!r}"
-            )
+            raise ValueError(f"decision {decision.name!r} has the options {list(decision.options)!r}, got {value!r}")
         return value
 
     def encode(self, architecture: Mapping[str, Value]) -> tuple[Ints, Floats]:

@@ -87,9 +87,7 @@ class SamplingOptimizer(Optimizer):
         """Draw `count` proposals from the present distribution."""
 
     @abstractmethod
-    def tell(
-        self, proposals: Sequence[Proposal | Mapping[str, Value]], losses: Sequence[float] | Floats
-    ) -> None:
+    def tell(self, proposals: Sequence[Proposal | Mapping[str, Value]], losses: Sequence[float] | Floats) -> None:
         """Learn once from all that is given; a bare architecture stands for its own values.
 
         Args:
