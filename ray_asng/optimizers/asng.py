@@ -1,0 +1,162 @@
+"""Adaptive stochastic natural gradient (ASNG): the method this package is named for.
+
+Each step moves the distribution over architectures a distance delta, measured by the Fisher metric, along the natural
+gradient of the ranked losses. Delta grows while successive gradients agree and shrinks while they look like noise, so
+there is no learning rate to tune.
+
+Symbols of the paper are kept where it has them: delta = initial_step / Delta is the length of a step, s an average of
+the normalised gradients, gamma its expected squared length if they were pure noise.
+
+Dimension letters: N samples, D categorical decisions, M integer and real decisions, n_theta free parameters.
+
+References:
+    Akimoto et al., "Adaptive Stochastic Natural Gradient Method for One-Shot Neural Architecture Search", ICML 2019.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ray_asng.optimizers.base import Proposal, SamplingOptimizer
+from ray_asng.optimizers.distribution import Distribution
+from ray_asng.optimizers.ranking import ranking_utility
+from ray_asng.space import Architecture, Floats, Ints, SearchSpace, Value
+
+
+class ASNG(SamplingOptimizer):
+    """ASNG over categorical, integer and real decisions and mixtures of them.
+
+    Args:
+        space: what is decided.
+        seed: of the proposals.
+        initial_step: length of the first step in the Fisher metric [delta_init].
+        snr_threshold: how far the signal must exceed noise before the step grows [alpha], above 1.
+        samples: proposals for one update that the search loop draws by default [lambda], at least 2.
+        max_step: bound on the length of a step; by default 2 sqrt(n_theta), above which [beta] is not defined.
+
+    Attributes:
+        Delta: initial_step / Delta is the length of the next step.
+        gamma: expected |s|^2 under pure noise.
+        s: (n_theta,) average of normalised gradients: categorical decisions first, then two entries a number.
+
+    Raises:
+        ValueError: a setting outside the ranges above.
+
+    Example:
+        >>> from ray_asng import Categorical, SearchSpace
+        >>> asng = ASNG(SearchSpace([Categorical("layer", ("conv", "pool")), Categorical("width", ("8", "16"))]))
+        >>> proposals = asng.ask(2)
+        >>> asng.tell(proposals, [0.3, 0.7])
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        seed: int = 0,
+        initial_step: float = 1.0,
+        snr_threshold: float = 1.5,
+        samples: int = 2,
+        max_step: float | None = None,
+    ) -> None:
+        self.space = space
+        self.samples = samples
+        self.initial_step = initial_step
+        self.snr_threshold = snr_threshold
+        self.distribution = Distribution(space, seed)
+        num_parameters = self.distribution.num_parameters
+        self.max_step = 2.0 * math.sqrt(num_parameters) if max_step is None else max_step
+        if not 0.0 < initial_step <= max(self.max_step, 1e-300) and num_parameters:
+            raise ValueError(f"initial_step must be above 0 and at most {self.max_step:.4g}, got {initial_step!r}")
+        if snr_threshold <= 1.0:
+            raise ValueError(f"snr_threshold must exceed 1, got {snr_threshold!r}")
+        if samples < 2:
+            raise ValueError(f"samples must be at least 2, since one loss alone ranks nothing; got {samples!r}")
+        self.Delta = 1.0
+        self.gamma = 0.0
+        self.s: Floats = np.zeros(num_parameters)
+
+    @property
+    def theta(self) -> Floats:
+        """(D, K) probabilities, padded with zeros."""
+        return self.distribution.theta
+
+    @property
+    def mean(self) -> Floats:
+        """(M,) means of the integer and real decisions."""
+        return self.distribution.mean
+
+    @property
+    def second_moment(self) -> Floats:
+        """(M,) second moments of the integer and real decisions."""
+        return self.distribution.second_moment
+
+    @property
+    def probabilities(self) -> dict[str, Floats]:
+        """See `Optimizer.probabilities`."""
+        return self.distribution.probabilities
+
+    def most_likely(self) -> Architecture:
+        """The mode: the most probable options, means of numbers."""
+        return self.distribution.most_likely()
+
+    def ask(self, count: int) -> list[Proposal]:
+        """Draw `count` proposals; integer and real decisions in mirrored pairs."""
+        return self.distribution.propose(count)
+
+    def tell(self, proposals: Sequence[Proposal | Mapping[str, Value]], losses: Sequence[float] | Floats) -> None:
+        """One update from all that is given; see `update`."""
+        options, values = self.distribution.arrays(proposals)
+        self.update(options, values, np.asarray(losses, dtype=np.float64))
+
+    def update(self, options: Ints, values: Floats, losses: Floats) -> None:
+        """One step of the distribution and of its step size. Equal losses, or equal samples, change nothing.
+
+        Args:
+            options: (N, D) option indices of the categorical decisions.
+            values: (N, M) raw Gaussian draws of the integer and real decisions, neither clipped nor rounded.
+            losses: (N,); lower is better; only their order counts, NaN and infinities rank worst.
+
+        Raises:
+            ValueError: shapes that do not fit the space, or an option that does not exist.
+        """
+        self.distribution.check(options, values, losses)
+        direction = self.distribution.direction(options, values, ranking_utility(losses))
+        if direction is None:
+            return
+        delta = self.step_size
+        self.distribution.move(direction, delta)
+        beta = delta / math.sqrt(len(self.s))
+        self.s = (1.0 - beta) * self.s + math.sqrt(beta * (2.0 - beta)) * direction.whitened
+        self.gamma = (1.0 - beta) ** 2 * self.gamma + beta * (2.0 - beta)
+        self.Delta *= math.exp(beta * (self.gamma - float(self.s @ self.s) / self.snr_threshold))
+        self.Delta = max(self.Delta, self.initial_step / self.max_step)
+
+    @property
+    def step_size(self) -> float:
+        """Fisher length of the next step [delta]."""
+        return self.initial_step / self.Delta
+
+    def metrics(self) -> dict[str, float]:
+        """`step_size` [delta] and `signal_ratio` |s|^2 / gamma, which noise alone keeps near 1."""
+        signal = float(self.s @ self.s)
+        return {"step_size": self.step_size, "signal_ratio": signal / self.gamma if self.gamma else 0.0}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything the future depends on but the settings, as lists and numbers."""
+        return {
+            "distribution": self.distribution.state_dict(),
+            "Delta": self.Delta,
+            "gamma": self.gamma,
+            "s": self.s.tolist(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over a state of the same space; the settings stay those of the construction."""
+        self.distribution.load_state_dict(state["distribution"])
+        self.Delta = float(state["Delta"])
+        self.gamma = float(state["gamma"])
+        self.s = np.array(state["s"], dtype=np.float64)

@@ -1,0 +1,195 @@
+"""The distribution over architectures that the natural-gradient methods move: categorical and Gaussian decisions.
+
+It draws proposals, turns ranked samples into a natural gradient with its Fisher length, and takes a step of a given
+length. How long the step should be is the method's business (`asng`, `sng`).
+
+Dimension letters: N samples, D categorical decisions, K largest number of options, M integer and real decisions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtr
+
+from ray_asng.optimizers import categorical, gaussian
+from ray_asng.optimizers.base import Proposal
+from ray_asng.space import Architecture, Floats, Integer, Ints, SearchSpace, Value
+
+# A batch of equal architectures has a gradient of 0 up to rounding; it must not be stretched into a full step.
+_NEGLIGIBLE_LENGTH = 1e-12
+
+# Smallest deviation of a Gaussian decision: a quarter of the distance between integers (as published), so that the
+# neighbours stay within reach; a thousandth of the range of a real.
+_INTEGER_SIGMA = 0.25
+_REAL_SIGMA_SHARE = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Direction:
+    """A natural gradient.
+
+    Attributes:
+        theta: (D, K) its categorical part.
+        moments: (M, 2) its part for (mean, second moment).
+        whitened: (n_theta,) the unit vector along it in coordinates with Euclidean Fisher metric.
+        length: its Fisher norm.
+    """
+
+    theta: Floats
+    moments: Floats
+    whitened: Floats
+    length: float
+
+
+class Distribution:
+    """Independent categorical and Gaussian decisions with their own random generator.
+
+    Starts uniform; an integer or real decision starts in the middle of its bounds with sigma of half their distance.
+
+    Attributes:
+        theta: (D, K) probabilities, rows of decisions with fewer options padded with zeros.
+        mean: (M,) in the coordinates of `SearchSpace.encode`.
+        second_moment: (M,) mean ** 2 + sigma ** 2.
+        num_parameters: n_theta, K - 1 for each categorical and 2 for each other decision.
+        version: number of steps taken.
+    """
+
+    def __init__(self, space: SearchSpace, seed: int) -> None:
+        self.space = space
+        self.rng = np.random.default_rng(seed)
+        self.num_options: Ints = np.array([len(d.options) for d in space.categorical], dtype=np.int64)
+        self.floor = categorical.floors(self.num_options)
+        self.theta = categorical.uniform(self.num_options)
+        self.bounds = np.array([d.bounds for d in space.numeric], dtype=np.float64).reshape(-1, 2)
+        reach = self.bounds[:, 1] - self.bounds[:, 0]
+        smallest = np.where([isinstance(d, Integer) for d in space.numeric], _INTEGER_SIGMA, _REAL_SIGMA_SHARE * reach)
+        self.sigma_bounds = np.stack([smallest, reach / 2.0], axis=1)
+        self.mean: Floats = self.bounds.mean(axis=1)
+        self.second_moment: Floats = self.mean**2 + (reach / 2.0) ** 2
+        self.num_parameters = int((self.num_options - 1).sum()) + 2 * len(self.mean)
+        self.version = 0
+
+    @property
+    def sigma(self) -> Floats:
+        """(M,) standard deviations."""
+        return gaussian.deviation(self.mean, self.second_moment)
+
+    def propose(self, count: int) -> list[Proposal]:
+        """Draw `count` proposals; Gaussian decisions come in mirrored pairs."""
+        if count < 1:
+            raise ValueError(f"ask for at least one proposal, got count={count}")
+        options = categorical.sample(self.theta, self.num_options, count, self.rng)
+        logs = categorical.log_probability(options, self.theta)
+        values = np.empty((count, 0))
+        if len(self.mean):
+            sigma = self.sigma
+            values = gaussian.sample(self.mean, sigma, count, self.rng)
+            logs = logs + gaussian.log_density(values, self.mean, sigma)
+        return [
+            Proposal(self.space.decode(options[i], values[i]), options[i], values[i], float(logs[i]), self.version)
+            for i in range(count)
+        ]
+
+    def arrays(self, proposals: Sequence[Proposal | Mapping[str, Value]]) -> tuple[Ints, Floats]:
+        """Options (N, D) and values (N, M) of proposals; a bare architecture stands for its own values."""
+        pairs = [(p.options, p.values) if isinstance(p, Proposal) else self.space.encode(p) for p in proposals]
+        return np.stack([options for options, _ in pairs]), np.stack([values for _, values in pairs])
+
+    def check(self, options: Ints, values: Floats, losses: Floats) -> None:
+        """Raise ValueError unless the shapes are (N, D), (N, M), (N,) and every option exists."""
+        count = len(losses)
+        expected = {"options": (count, len(self.num_options)), "values": (count, len(self.mean)), "losses": (count,)}
+        for (name, shape), array in zip(expected.items(), (options, values, losses), strict=True):
+            if array.shape != shape:
+                raise ValueError(f"{name} must have shape {shape} for {count} losses of this space, got {array.shape}")
+        if ((options < 0) | (options >= self.num_options)).any():
+            raise ValueError(f"option indices must be at least 0 and below {self.num_options.tolist()} by decision")
+
+    def direction(self, options: Ints, values: Floats, utility: Floats) -> Direction | None:
+        """The natural gradient of the expected utility, or None where the samples carry no information.
+
+        Args:
+            options: (N, D) option indices.
+            values: (N, M) raw draws.
+            utility: (N,); higher is better.
+        """
+        theta = categorical.natural_gradient(options, utility, self.theta)
+        whitened = categorical.fisher_root(theta, self.theta, self.num_options)
+        moments = np.empty((0, 2))
+        if len(self.mean):
+            moments = gaussian.natural_gradient(values, utility, self.mean, self.second_moment)
+            whitened = np.concatenate([whitened, gaussian.fisher_root(moments, self.mean, self.sigma)])
+        length = math.sqrt(whitened @ whitened)
+        if length < _NEGLIGIBLE_LENGTH:
+            return None
+        return Direction(theta, moments, whitened / length, length)
+
+    def move(self, direction: Direction, step: float) -> None:
+        """Go `step` (Fisher length) along `direction`, then project to the floors and bounds."""
+        factor = step / direction.length
+        self.theta = categorical.project(self.theta + factor * direction.theta, self.num_options, self.floor)
+        if len(self.mean):
+            self.mean, self.second_moment = gaussian.project(
+                self.mean + factor * direction.moments[:, 0],
+                self.second_moment + factor * direction.moments[:, 1],
+                self.bounds,
+                self.sigma_bounds,
+            )
+        self.version += 1
+
+    @property
+    def probabilities(self) -> dict[str, Floats]:
+        """Decision name -> (K,) probabilities; over low..high for an integer; (mean, deviation) for a real.
+
+        The mean and deviation of a real with `log=True` are those of its logarithm's Gaussian, the mean given as
+        a value and the deviation in the logarithm.
+        """
+        rows: dict[str, Floats] = {
+            decision.name: row[: len(decision.options)].copy()
+            for decision, row in zip(self.space.categorical, self.theta, strict=True)
+        }
+        for decision, mean, sigma in zip(self.space.numeric, self.mean, self.sigma, strict=True):
+            if isinstance(decision, Integer):
+                edges = np.arange(decision.low, decision.high) + 0.5
+                rows[decision.name] = np.diff(ndtr((edges - mean) / sigma), prepend=0.0, append=1.0)
+            else:
+                rows[decision.name] = np.array([decision.decode(mean), sigma])
+        return {name: rows[name] for name in self.space.names}
+
+    def most_likely(self) -> Architecture:
+        """The space's `derive` for categorical decisions, the rounded mean for integers, the mean for reals."""
+        means = {d.name: d.decode(float(mean)) for d, mean in zip(self.space.numeric, self.mean, strict=True)}
+        return self.space.architecture({**self.space.derive(self.probabilities), **means})
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything the future depends on, as lists and numbers."""
+        return {
+            "theta": self.theta.tolist(),
+            "mean": self.mean.tolist(),
+            "second_moment": self.second_moment.tolist(),
+            "version": self.version,
+            "rng": self.rng.bit_generator.state,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over a state of the same space.
+
+        Raises:
+            ValueError: the state is of a space with other decisions.
+        """
+        theta = np.array(state["theta"], dtype=np.float64).reshape(-1, self.theta.shape[1])
+        mean = np.array(state["mean"], dtype=np.float64)
+        if theta.shape != self.theta.shape or mean.shape != self.mean.shape:
+            raise ValueError(
+                f"the state is of another space: it has theta {theta.shape} and mean {mean.shape}, this space needs "
+                f"{self.theta.shape} and {self.mean.shape}"
+            )
+        self.theta, self.mean = theta, mean
+        self.second_moment = np.array(state["second_moment"], dtype=np.float64)
+        self.version = int(state["version"])
+        self.rng.bit_generator.state = state["rng"]

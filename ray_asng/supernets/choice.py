@@ -1,0 +1,105 @@
+"""What a user puts into his own module where the search shall decide.
+
+A choice holds how it runs now; the `Supernet` around the module sets that before each pass. Which operations run is
+known on the host, so no pass waits for the device to find out.
+
+Dimension letters: K options of the choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import torch
+from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class One:
+    """Only option `index` runs."""
+
+    index: int
+
+    def run(self, candidates: Sequence[nn.Module], inputs: tuple[Any, ...]) -> Any:
+        return candidates[self.index](*inputs)
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """The options `indices` run, and their outputs are summed with `weights` (K,)."""
+
+    indices: tuple[int, ...]
+    weights: torch.Tensor
+
+    def run(self, candidates: Sequence[nn.Module], inputs: tuple[Any, ...]) -> torch.Tensor:
+        first, *others = self.indices
+        total: torch.Tensor = self.weights[first] * candidates[first](*inputs)
+        for index in others:
+            total = total + self.weights[index] * candidates[index](*inputs)
+        return total
+
+
+@dataclass(frozen=True, slots=True)
+class Hard:
+    """Only option `index` runs, while the gradient reaches all K `weights`, whose values are one-hot at `index`.
+
+    The weights of the options that did not run enter as scalars of value zero (Dong & Yang, GDAS, CVPR 2019).
+    """
+
+    index: int
+    weights: torch.Tensor
+
+    def run(self, candidates: Sequence[nn.Module], inputs: tuple[Any, ...]) -> torch.Tensor:
+        chosen = self.weights[self.index]
+        output: torch.Tensor = chosen * candidates[self.index](*inputs) + (self.weights.sum() - chosen)
+        return output
+
+
+Run: TypeAlias = One | Mixture | Hard
+
+
+class OneOf(nn.Module):
+    """One of several operations, each with its own weights.
+
+    Choices of one name are one decision of the search: same options in the same order, separate weights.
+
+    Args:
+        options: option name (free text) -> operation; at least two. All must take the same inputs and, if options
+            are to be mixed, return tensors of one shape.
+        name: of the decision; by default the path of this module inside the supernet's module.
+
+    Raises:
+        ValueError: fewer than two options.
+
+    Example:
+        >>> layer = OneOf({"wide": nn.Linear(8, 8), "skip": nn.Identity()}, name="layer_1")
+    """
+
+    def __init__(self, options: Mapping[str, nn.Module], *, name: str | None = None) -> None:
+        super().__init__()
+        if len(options) < 2:
+            raise ValueError(
+                f"OneOf {name or ''!r} needs at least two options, got {list(options)!r}; "
+                "put an operation that is not searched into the module itself"
+            )
+        self.options: tuple[str, ...] = tuple(options)
+        self.candidates = nn.ModuleList(options.values())
+        self.name = name
+        self.now: Run | None = None
+
+    def forward(self, *inputs: Any) -> Any:
+        if self.now is None:
+            raise RuntimeError(
+                f"the choice {self.name or self.options!r} was run before anything was chosen; "
+                "call the network through Supernet(module)(inputs, architecture)"
+            )
+        return self.now.run(self.candidates, inputs)  # type: ignore[arg-type]  # a ModuleList is indexed like a list
+
+    def is_parameter_free(self, index: int) -> bool:
+        """Whether option number `index` has no weights of its own, such as a skip connection or pooling."""
+        return next(self.candidates[index].parameters(), None) is None
+
+    def extra_repr(self) -> str:
+        return f"name={self.name!r}, options={list(self.options)!r}"

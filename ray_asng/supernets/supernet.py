@@ -1,0 +1,200 @@
+"""A network that contains every architecture of its space, and runs one path or a mixture of all.
+
+The supernet is an `nn.Module` around the user's module. It finds the choices inside, builds their search space, sets
+how they run before each pass, and extracts the network of one architecture as an ordinary module (the child).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import torch
+from torch import nn
+
+from ray_asng.space import Architecture, Categorical, SearchSpace, Value
+from ray_asng.supernets.choice import Hard, Mixture, One, OneOf, Run
+
+
+@dataclass(frozen=True, slots=True)
+class StraightThrough:
+    """Run the path of `architecture`, let the gradient reach the `weights` (decision name -> (K,)) of all options.
+
+    The values of the weights must be one-hot at the architecture's options (hard - soft.detach() + soft).
+    """
+
+    architecture: Mapping[str, Value]
+    weights: Mapping[str, torch.Tensor]
+
+
+Way: TypeAlias = Mapping[str, Value] | Mapping[str, torch.Tensor] | StraightThrough
+
+
+class Supernet(nn.Module):
+    """A module with choices, run as one path, as a mixture, or straight-through.
+
+    The present way of running is held by the choices, so one pass runs at a time: run a path forward and backward
+    before the next.
+
+    Args:
+        module: holds at least one `OneOf`. If it has an attribute `search_space`, a `SearchSpace` whose decisions
+            are those of its choices, that one is used: it may know canonical forms, notations and pictures.
+
+    Attributes:
+        space: the search space, decisions in the order in which the module holds its choices.
+        choices: decision name -> the choices that it decides.
+
+    Raises:
+        ValueError: no choice inside; choices of one name with different options; another `search_space`.
+
+    Example:
+        >>> supernet = Supernet(nn.Sequential(OneOf({"conv": nn.Conv2d(3, 3, 3), "pool": nn.MaxPool2d(3)}, name="a")))
+        >>> output = supernet(torch.ones(1, 3, 8, 8), {"a": "pool"})
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+        self.choices: dict[str, list[OneOf]] = {}
+        self._places: dict[str, list[str]] = {}
+        for path, choice in module.named_modules():
+            if isinstance(choice, OneOf):
+                self._add(choice.name or path, path, choice)
+        if not self.choices:
+            raise ValueError(
+                f"no choice found in {type(module).__name__}; put OneOf({{...}}) where the search shall decide"
+            )
+        self._option_index = {
+            name: {option: index for index, option in enumerate(choices[0].options)}
+            for name, choices in self.choices.items()
+        }
+        self.space = self._find_space()
+
+    def _add(self, name: str, path: str, choice: OneOf) -> None:
+        known = self.choices.setdefault(name, [])
+        if known and known[0].options != choice.options:
+            raise ValueError(
+                f"choices of one name are one decision and need the same options in the same order: {name!r} has "
+                f"{list(known[0].options)!r} at {self._places[name][0]!r} and {list(choice.options)!r} at {path!r}; "
+                "give one of them another name"
+            )
+        known.append(choice)
+        self._places.setdefault(name, []).append(path)
+
+    def _find_space(self) -> SearchSpace:
+        decisions = [Categorical(name, choices[0].options) for name, choices in self.choices.items()]
+        own = getattr(self.module, "search_space", None)
+        if own is None:
+            return SearchSpace(decisions, canonical=self._fix_unreached)
+        if not isinstance(own, SearchSpace) or set(own.decisions) != set(decisions):
+            raise ValueError(
+                f"the search_space of {type(self.module).__name__} must be a SearchSpace with the decisions of its "
+                f"choices {decisions!r}, got {own!r}"
+            )
+        return own
+
+    @property
+    def choice_paths(self) -> list[str]:
+        """Paths, inside the module, of all choices; in an extracted child the chosen operations stand there."""
+        return [path for paths in self._places.values() for path in paths]
+
+    def forward(self, inputs: Any, way: Way) -> Any:
+        """Run the network.
+
+        Args:
+            inputs: a tensor, or a tuple or dict of what the module's `forward` takes.
+            way: an architecture (decision name -> option name): only the chosen operations run; or mixing weights
+                (decision name -> (K,) tensor): every operation runs, but for those whose weight is a constant zero;
+                or `StraightThrough`.
+
+        Returns:
+            What the module returns.
+
+        Raises:
+            ValueError: a decision is missing or unknown, or has no such option.
+        """
+        self.select(way)
+        if isinstance(inputs, tuple):
+            return self.module(*inputs)
+        if isinstance(inputs, Mapping):
+            return self.module(**inputs)
+        return self.module(inputs)
+
+    def select(self, way: Way) -> None:
+        """Set how the choices run from now on; `forward` does this by itself."""
+        if isinstance(way, StraightThrough):
+            indices = self._indices(way.architecture)
+            runs: dict[str, Run] = {name: Hard(index, way.weights[name]) for name, index in indices.items()}
+        elif any(isinstance(value, torch.Tensor) for value in way.values()):
+            runs = self._mixtures(way)  # type: ignore[arg-type]  # the values are tensors
+        else:
+            runs = {name: One(index) for name, index in self._indices(way).items()}  # type: ignore[arg-type]
+        for name, choices in self.choices.items():
+            for choice in choices:
+                choice.now = runs[name]
+
+    def _indices(self, architecture: Mapping[str, Value]) -> dict[str, int]:
+        try:
+            if len(architecture) == len(self._option_index):
+                return {name: index[architecture[name]] for name, index in self._option_index.items()}  # type: ignore[index]
+        except KeyError:
+            pass
+        return self._indices(self.space.architecture(architecture))  # raises, with what is wrong
+
+    def _mixtures(self, weights: Mapping[str, torch.Tensor]) -> dict[str, Run]:
+        for name, index in self._option_index.items():
+            if name not in weights or weights[name].shape != (len(index),):
+                got = tuple(weights[name].shape) if name in weights else "none"
+                raise ValueError(f"decision {name!r} needs mixing weights of shape ({len(index)},), got {got}")
+        constants = [name for name in self.choices if not weights[name].requires_grad]
+        # One transfer for all decisions: asking each weight by itself would wait for the device each time.
+        values = torch.cat([weights[name] for name in constants]).tolist() if constants else []
+        runs: dict[str, Run] = {}
+        for name, index in self._option_index.items():
+            used = range(len(index))
+            if name in constants:
+                mine, values = values[: len(index)], values[len(index) :]
+                used = [i for i, value in enumerate(mine) if value != 0.0] or [0]  # type: ignore[assignment]
+            runs[name] = Mixture(tuple(used), weights[name])
+        return runs
+
+    def extract(self, architecture: Mapping[str, Value]) -> nn.Module:
+        """The child network: a copy in which every choice is replaced by the chosen operation.
+
+        The child holds copies of the weights and no choice class; in the same mode its output equals the path's.
+        """
+        indices = self._indices(self.space.architecture(architecture))
+        chosen: dict[int, Any] = {}
+        # Seen from the inside out, since an option may hold choices itself. The memo of deepcopy does the replacing,
+        # so operations that were not chosen are never copied.
+        for module in reversed(list(self.module.modules())):
+            if isinstance(module, OneOf):
+                name = next(name for name, choices in self.choices.items() if any(c is module for c in choices))
+                chosen[id(module)] = copy.deepcopy(module.candidates[indices[name]], chosen)
+        child: nn.Module = copy.deepcopy(self.module, chosen)
+        return child
+
+    def parameter_free_share(self, architecture: Mapping[str, Value]) -> float:
+        """Share of the decisions whose chosen option has no weights: near 1 a search has collapsed."""
+        indices = self._indices(architecture)
+        free = [self.choices[name][0].is_parameter_free(index) for name, index in indices.items()]
+        return sum(free) / len(free)
+
+    def _fix_unreached(self, architecture: Architecture) -> dict[str, Value]:
+        """Give the first option to decisions that stand only inside options that were not chosen."""
+        owner = {path: name for name, paths in self._places.items() for path in paths}
+        indices = self._indices(architecture)
+
+        def is_reached(path: str) -> bool:
+            for outer, name in owner.items():
+                prefix = f"{outer}.candidates." if outer else "candidates."
+                if path.startswith(prefix) and int(path[len(prefix) :].split(".")[0]) != indices[name]:
+                    return False
+            return True
+
+        return {
+            name: value if any(map(is_reached, self._places[name])) else self.choices[name][0].options[0]
+            for name, value in architecture.items()
+        }
