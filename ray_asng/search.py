@@ -1,0 +1,306 @@
+"""The one-shot search loop: a step of the supernet's weights, then a step of the architecture, over and over.
+
+Weight step: the paths of lambda fresh proposals on one training batch, forward and backward one after the other, so
+that memory stays at one child's. Architecture step: lambda fresh proposals on one validation batch, forward only; the
+optimizer learns from their losses. Methods that mix options run the mixture in both places, and learn from the
+gradient by its weights.
+
+Everything random comes from generators of the search, so it can be saved after any epoch and continued bit for bit.
+
+References:
+    Akimoto et al., ICML 2019, algorithm 1, as ordered in the published code.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import resource
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from ray_asng.concentration import convergence, entropy
+from ray_asng.optimizers.base import MixingOptimizer, Optimizer, SamplingOptimizer
+from ray_asng.randomness import drawing_from
+from ray_asng.settings import MEMORY_FORMATS, PRECISIONS, SearchSettings
+from ray_asng.space import Architecture, SearchSpace, Value
+from ray_asng.steps import MixedSteps, SampledSteps, Tally
+from ray_asng.stream import IndexStream
+from ray_asng.supernets.evaluation import scoring
+from ray_asng.supernets.supernet import Supernet, Way
+from ray_asng.tasks.base import Task
+
+STATE_FORMAT = 1
+_SCORING_BATCH = 256
+_RANKING_EXAMPLES = 2048
+
+
+class Search:
+    """One run of a method on a supernet and a task.
+
+    Args:
+        supernet: moved to `device`.
+        task: moved to `device`.
+        optimizer: a sampling or a mixing optimizer on `supernet.space`.
+        settings: lengths and rates.
+        seed: of the order of the data, the augmentation, and dropout inside the network.
+        device: where network and data live.
+
+    Attributes:
+        epoch: epochs done.
+        evaluations: losses of architectures that the optimizer was given.
+        architecture: the best architecture known: the most likely one, after the last epoch what `finalize` chose.
+
+    Raises:
+        ValueError: a batch larger than a split.
+        TypeError: an optimizer of neither kind.
+
+    Example:
+        >>> search = Search(Supernet(module), tasks.digits(), ASNG(supernet.space), SearchSettings(epochs=5))
+        >>> while not search.is_done:
+        ...     metrics = search.run_epoch()
+        >>> child = search.supernet.extract(search.architecture)
+    """
+
+    def __init__(
+        self,
+        supernet: Supernet,
+        task: Task,
+        optimizer: Optimizer,
+        settings: SearchSettings | None = None,
+        *,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        if not isinstance(optimizer, (SamplingOptimizer, MixingOptimizer)):
+            raise TypeError(f"an optimizer is a SamplingOptimizer or a MixingOptimizer, got {type(optimizer)}")
+        self.settings = settings or SearchSettings()
+        self.device = torch.device(device)
+        self._memory_format = MEMORY_FORMATS[self.settings.memory_format]
+        self.supernet = supernet.to(self.device).to(memory_format=self._memory_format)
+        self.task = task.to(self.device)
+        self.optimizer = optimizer
+        seeds = np.random.SeedSequence(seed).generate_state(4, np.uint64).tolist()
+        self.train_stream = IndexStream(task.size("train"), self.settings.batch_size, _signed(seeds[0]))
+        self.valid_stream = IndexStream(task.size("valid"), self.settings.batch_size, _signed(seeds[1]))
+        self.augmentation = torch.Generator().manual_seed(_signed(seeds[2]))
+        self.noise = torch.Generator(self.device).manual_seed(_signed(seeds[3]))
+        self.parameters: list[torch.nn.Parameter] = list(self.supernet.parameters())
+        self.weight_optimizer = self.settings.make_weight_optimizer(self.parameters)
+        self._initial_rates = [group["lr"] for group in self.weight_optimizer.param_groups]
+        self._steps: SampledSteps | MixedSteps = (
+            SampledSteps(self, optimizer) if isinstance(optimizer, SamplingOptimizer) else MixedSteps(self, optimizer)
+        )
+        self.epoch = 0
+        self.evaluations = 0
+        self.wall_seconds = 0.0
+        self._final: Architecture | None = None
+
+    @property
+    def space(self) -> SearchSpace:
+        """What is searched."""
+        space: SearchSpace = self.supernet.space
+        return space
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the last epoch has been run."""
+        return self.epoch >= self.settings.epochs
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Weight steps of an epoch."""
+        return self.settings.steps_per_epoch or self.train_stream.batches_per_pass
+
+    @property
+    def architecture(self) -> Architecture:
+        """The best architecture known now."""
+        return self._final if self._final is not None else self.optimizer.most_likely()
+
+    def run_epoch(self) -> dict[str, Any]:
+        """Run one epoch.
+
+        Returns:
+            Metrics, plain numbers, strings and lists under the same keys at every epoch; see `results.schema`.
+
+        Raises:
+            RuntimeError: the search is done.
+            FloatingPointError: the training loss is no longer finite.
+        """
+        if self.is_done:
+            raise RuntimeError(f"the search is done after its {self.settings.epochs} epochs; build one with more")
+        started = time.perf_counter()
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        train, valid = Tally(), Tally()
+        self.supernet.train()
+        with drawing_from(self.noise):
+            for step in range(self.steps_per_epoch):
+                self._set_learning_rate(self.epoch * self.steps_per_epoch + step)
+                self._steps.weight_step(train)
+                self._steps.architecture_step(valid, learn=self.epoch >= self.settings.warmup_epochs)
+        self.epoch += 1
+        self.optimizer.on_epoch_end(self.epoch, self.settings.epochs)
+        if self.is_done:
+            self._final = self.optimizer.finalize(self._ranking_loss)
+        _, path_score = self.evaluate(self.architecture)
+        measured = {
+            "train_loss": train.loss,
+            "valid_loss": valid.loss,
+            f"train_{self.task.metric}": train.score,
+            f"valid_{self.task.metric}": valid.score,
+            f"path_{self.task.metric}": path_score,
+        }
+        if not math.isfinite(train.loss):
+            raise FloatingPointError(
+                f"the training loss became {train.loss} in epoch {self.epoch}; lower lr={self.settings.lr} or "
+                f"grad_clip={self.settings.grad_clip}"
+            )
+        seconds = time.perf_counter() - started
+        self.wall_seconds += seconds
+        return {
+            "epoch": self.epoch,
+            **{name: value if math.isfinite(value) else sys.float_info.max for name, value in measured.items()},
+            **self._describe(),
+            "samples_per_second": (train.examples + valid.examples) / seconds,
+            "wall_seconds": self.wall_seconds,
+            "device_seconds": self.wall_seconds * (torch.get_num_threads() if self.device.type == "cpu" else 1),
+            "peak_memory_bytes": peak_memory_bytes(self.device),
+        }
+
+    def _describe(self) -> dict[str, Any]:
+        """Where the distribution stands."""
+        probabilities = self.optimizer.probabilities
+        return {
+            "learning_rate": float(self.weight_optimizer.param_groups[0]["lr"]),
+            "convergence": convergence(self.space, probabilities),
+            "entropy": entropy(self.space, probabilities),
+            "parameter_free_share": self.supernet.parameter_free_share(self.architecture),
+            "architecture": self.architecture.to_json(),
+            "probabilities": [[round(float(p), 6) for p in probabilities[name]] for name in self.space.names],
+            "evaluations": self.evaluations,
+            **self.optimizer.metrics(),
+        }
+
+    def evaluate(self, architecture: Mapping[str, Value], split: str = "valid") -> tuple[float, float]:
+        """Mean loss and metric of a path on a whole split, without augmentation, batch norm by batch."""
+        return self._score(architecture, split, self.task.size(split))
+
+    def _ranking_loss(self, architecture: Mapping[str, Value]) -> float:
+        return self._score(architecture, "valid", min(self.task.size("valid"), _RANKING_EXAMPLES))[0]
+
+    def _score(self, architecture: Mapping[str, Value], split: str, examples: int) -> tuple[float, float]:
+        tally = Tally()
+        with drawing_from(self.noise), scoring(self.supernet):
+            for first in range(0, examples, _SCORING_BATCH):
+                indices = torch.arange(first, min(first + _SCORING_BATCH, examples))
+                inputs, targets = self.task.batch(split, indices)
+                outputs = self._forward(inputs, architecture)
+                tally.add(self.task.loss(outputs, targets), self.task.score(outputs, targets), len(indices))
+        return tally.loss, tally.score
+
+    def batch(self, split: str) -> tuple[Any, torch.Tensor]:
+        """The next augmented batch of `split`: 'train' or 'valid'."""
+        stream = self.train_stream if split == "train" else self.valid_stream
+        return self.task.batch(split, stream.next(), self.augmentation)
+
+    def _forward(self, inputs: Any, way: Way) -> Any:
+        if isinstance(inputs, torch.Tensor) and inputs.dim() == 4:
+            inputs = inputs.contiguous(memory_format=self._memory_format)
+        with torch.autocast(
+            self.device.type, PRECISIONS[self.settings.precision], enabled=self.settings.precision != "float32"
+        ):
+            return self.supernet(inputs, way)
+
+    def loss_and_score(self, inputs: Any, targets: torch.Tensor, way: Way) -> tuple[torch.Tensor, torch.Tensor]:
+        """Loss with its graph, and metric, of one way of running the supernet on a batch."""
+        outputs = self._forward(inputs, way)
+        return self.task.loss(outputs, targets), self.task.score(outputs, targets)
+
+    def step_weights(self) -> None:
+        """One step of the weights that have a gradient; the others are left as they are."""
+        used = [parameter for parameter in self.parameters if parameter.grad is not None]
+        torch.nn.utils.clip_grad_norm_(used, self.settings.grad_clip, foreach=True)
+        self.weight_optimizer.step()
+        for parameter in used:
+            parameter.grad = None
+
+    def _set_learning_rate(self, step: int) -> None:
+        factor = self.settings.cosine(step, self.settings.epochs * self.steps_per_epoch)
+        for group, initial in zip(self.weight_optimizer.param_groups, self._initial_rates, strict=True):
+            group["lr"] = initial * factor
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the future depends on but the settings: tensors, numbers, strings, lists and dicts."""
+        state = {
+            "format": STATE_FORMAT,
+            "space": repr(self.space),
+            "method": type(self.optimizer).__name__,
+            "supernet": self.supernet.state_dict(),
+            "weight_optimizer": self.weight_optimizer.state_dict()["state"],
+            "optimizer": self.optimizer.state_dict(),
+            "train_stream": self.train_stream.state_dict(),
+            "valid_stream": self.valid_stream.state_dict(),
+            "augmentation": self.augmentation.get_state(),
+            "noise": self.noise.get_state(),
+            "epoch": self.epoch,
+            "evaluations": self.evaluations,
+            "wall_seconds": self.wall_seconds,
+            "final": None if self._final is None else dict(self._final),
+        }
+        return copy.deepcopy(state)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state` was taken; the settings, such as learning rates, stay those of the construction.
+
+        Raises:
+            ValueError: a newer format, or a state of another space, method or network.
+        """
+        if state["format"] > STATE_FORMAT:
+            raise ValueError(
+                f"the checkpoint has format {state['format']}, this version reads up to {STATE_FORMAT}; "
+                "upgrade ray_asng to go on with it"
+            )
+        for what, own in (("space", repr(self.space)), ("method", type(self.optimizer).__name__)):
+            if state[what] != own:
+                raise ValueError(
+                    f"the checkpoint is of another {what}: it has {state[what]!r}, this search {own!r}; "
+                    f"resume with the {what} it was made with"
+                )
+        try:
+            self.supernet.load_state_dict(state["supernet"])
+        except RuntimeError as error:
+            raise ValueError(
+                f"the checkpoint is of a supernet with other layers (width, cells or other options): {error}"
+            ) from error
+        own_groups = self.weight_optimizer.state_dict()["param_groups"]
+        self.weight_optimizer.load_state_dict(
+            {"state": copy.deepcopy(state["weight_optimizer"]), "param_groups": own_groups}
+        )
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.train_stream.load_state_dict(state["train_stream"])
+        self.valid_stream.load_state_dict(state["valid_stream"])
+        self.augmentation.set_state(state["augmentation"])
+        self.noise.set_state(state["noise"])
+        self.epoch = int(state["epoch"])
+        self.evaluations = int(state["evaluations"])
+        self.wall_seconds = float(state["wall_seconds"])
+        self._final = None if state["final"] is None else self.space.architecture(state["final"])
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """Most memory held so far: allocated by tensors of the epoch on CUDA, resident of the process on the CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    in_kibibytes = sys.platform != "darwin"
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1024 if in_kibibytes else 1)
+
+
+def _signed(seed: int) -> int:
+    """torch takes seeds of 63 bits."""
+    return seed >> 1
