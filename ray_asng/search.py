@@ -27,16 +27,16 @@ import torch
 from ray_asng.concentration import convergence, entropy
 from ray_asng.optimizers.base import MixingOptimizer, Optimizer, SamplingOptimizer
 from ray_asng.randomness import drawing_from
-from ray_asng.settings import MEMORY_FORMATS, PRECISIONS, SearchSettings
+from ray_asng.settings import MEMORY_FORMATS, PRECISIONS, SearchSettings, in_format
 from ray_asng.space import Architecture, SearchSpace, Value
-from ray_asng.steps import MixedSteps, SampledSteps, Tally
+from ray_asng.steps import MixedSteps, SampledSteps
 from ray_asng.stream import IndexStream
 from ray_asng.supernets.evaluation import scoring
 from ray_asng.supernets.supernet import Supernet, Way
+from ray_asng.tally import Tally, score_split
 from ray_asng.tasks.base import Task
 
 STATE_FORMAT = 1
-_SCORING_BATCH = 256
 _RANKING_EXAMPLES = 2048
 
 
@@ -195,14 +195,8 @@ class Search:
         return self._score(architecture, "valid", min(self.task.size("valid"), _RANKING_EXAMPLES))[0]
 
     def _score(self, architecture: Mapping[str, Value], split: str, examples: int) -> tuple[float, float]:
-        tally = Tally()
         with drawing_from(self.noise), scoring(self.supernet):
-            for first in range(0, examples, _SCORING_BATCH):
-                indices = torch.arange(first, min(first + _SCORING_BATCH, examples))
-                inputs, targets = self.task.batch(split, indices)
-                outputs = self._forward(inputs, architecture)
-                tally.add(self.task.loss(outputs, targets), self.task.score(outputs, targets), len(indices))
-        return tally.loss, tally.score
+            return score_split(self.task, split, examples, lambda inputs: self._forward(inputs, architecture))
 
     def batch(self, split: str) -> tuple[Any, torch.Tensor]:
         """The next augmented batch of `split`: 'train' or 'valid'."""
@@ -210,8 +204,7 @@ class Search:
         return self.task.batch(split, stream.next(), self.augmentation)
 
     def _forward(self, inputs: Any, way: Way) -> Any:
-        if isinstance(inputs, torch.Tensor) and inputs.dim() == 4:
-            inputs = inputs.contiguous(memory_format=self._memory_format)
+        inputs = in_format(inputs, self._memory_format)
         with torch.autocast(
             self.device.type, PRECISIONS[self.settings.precision], enabled=self.settings.precision != "float32"
         ):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 
@@ -85,6 +85,15 @@ class SearchSettings:
     def cosine(self, step: int, steps: int) -> float:
         """Factor of the learning rate at weight step `step` of `steps`."""
         return 0.5 * (1.0 + math.cos(math.pi * min(step / steps, 1.0)))
+
+
+def in_format(inputs: Any, memory_format: torch.memory_format) -> Any:
+    """Inputs with images (B, C, H, W) laid out in `memory_format`; other tensors stay as they are."""
+    if isinstance(inputs, torch.Tensor):
+        return inputs.contiguous(memory_format=memory_format) if inputs.dim() == 4 else inputs
+    if isinstance(inputs, tuple):
+        return tuple(in_format(part, memory_format) for part in inputs)
+    return {name: in_format(part, memory_format) for name, part in inputs.items()}
 
 
 def _check_number(name: str, value: float, *, exclusive: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,33 +9,10 @@ import torch
 
 from ray_asng.optimizers.base import MixingOptimizer, SamplingOptimizer, Weights
 from ray_asng.supernets.evaluation import buffers_kept
+from ray_asng.tally import Tally
 
 if TYPE_CHECKING:
     from ray_asng.search import Search
-
-
-class Tally:
-    """Means of loss and metric over examples, summed on the device and fetched once."""
-
-    def __init__(self) -> None:
-        self.examples = 0
-        self._sums: torch.Tensor | None = None
-
-    def add(self, loss: torch.Tensor, score: torch.Tensor, examples: int) -> None:
-        pair = torch.stack([loss.double(), score.double()]) * examples
-        self._sums = pair if self._sums is None else self._sums + pair
-        self.examples += examples
-
-    @property
-    def loss(self) -> float:
-        return self._mean(0)
-
-    @property
-    def score(self) -> float:
-        return self._mean(1)
-
-    def _mean(self, which: int) -> float:
-        return math.nan if self._sums is None else float(self._sums[which]) / self.examples
 
 
 class SampledSteps:

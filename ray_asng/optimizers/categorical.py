@@ -64,7 +64,8 @@ def natural_gradient(options: Ints, utility: Floats, probs: Floats) -> Floats:
     weighted = np.zeros_like(probs)
     np.add.at(weighted, (np.arange(decisions), options), utility[:, None])
     # The utilities of a ranking sum to 0 exactly only in exact arithmetic; then the second term vanishes.
-    return (weighted - utility.sum() * probs) / count
+    gradient: Floats = (weighted - utility.sum() * probs) / count
+    return gradient
 
 
 def fisher_root(gradient: Floats, probs: Floats, num_options: Ints) -> Floats:

@@ -68,7 +68,7 @@ class DARTS(MixingOptimizer):
             row.grad = gradient
         self.adam.step()
         self.adam.zero_grad(set_to_none=True)
-        return float(loss)
+        return float(loss.detach())
 
     def state_dict(self) -> dict[str, Any]:
         """Logits and the state of Adam."""

@@ -73,7 +73,7 @@ class GAEA(MixingOptimizer):
         gradients = torch.autograd.grad(loss, list(weights.values()))
         for (name, row), gradient in zip(self.theta.items(), gradients, strict=True):
             self.theta[name] = exponentiated_step(row, gradient, self.learning_rate)
-        return float(loss)
+        return float(loss.detach())
 
     def state_dict(self) -> dict[str, Any]:
         """The simplex weights."""

@@ -116,11 +116,7 @@ class Supernet(nn.Module):
             ValueError: a decision is missing or unknown, or has no such option.
         """
         self.select(way)
-        if isinstance(inputs, tuple):
-            return self.module(*inputs)
-        if isinstance(inputs, Mapping):
-            return self.module(**inputs)
-        return self.module(inputs)
+        return call(self.module, inputs)
 
     def select(self, way: Way) -> None:
         """Set how the choices run from now on; `forward` does this by itself."""
@@ -198,3 +194,12 @@ class Supernet(nn.Module):
             name: value if any(map(is_reached, self._places[name])) else self.choices[name][0].options[0]
             for name, value in architecture.items()
         }
+
+
+def call(module: nn.Module, inputs: Any) -> Any:
+    """Call a module with a tensor, a tuple (its arguments in order) or a dict (its arguments by name)."""
+    if isinstance(inputs, tuple):
+        return module(*inputs)
+    if isinstance(inputs, Mapping):
+        return module(**inputs)
+    return module(inputs)

@@ -1,0 +1,192 @@
+"""From a plain config (what Tune hands to a trial) to a search: names resolved, everything checked before training."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ray_asng import registry
+from ray_asng.optimizers.base import Optimizer
+from ray_asng.randomness import drawing_from
+from ray_asng.search import Search
+from ray_asng.settings import SearchSettings
+from ray_asng.space import nearest
+from ray_asng.supernets.supernet import Supernet
+from ray_asng.tasks.base import Task
+
+Builder = Callable[..., Any]
+
+_SETTINGS = tuple(setting.name for setting in dataclasses.fields(SearchSettings))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchConfig:
+    """The config of a search trial, checked. Every key of a Trainable's `config` but those of `SearchSettings`.
+
+    Attributes:
+        method: name, class or function building an optimizer from (space, seed=..., **method_options).
+        space: name, class or function building an `nn.Module` from **space_options.
+        task: name, class or function building a task from **task_options.
+        seed: of everything random in the search.
+        split_seed: of the cut into training and validation half, common to the seeds and methods of a study.
+        train_fraction: share of the training half; the task's default (one half) if None.
+        settings: lengths and rates.
+        deterministic: use deterministic algorithms only (matters on CUDA).
+        cpus, gpus: devices of a trial; None leaves them to Tune's `resources_per_trial` or `tune.with_resources`.
+        memory_fraction: share of a GPU's memory that the trial may allocate.
+        data_dir: folder of data sets; the environment variable RAY_ASNG_DATA if None.
+    """
+
+    method: str | Builder = "asng"
+    method_options: Mapping[str, Any] = field(default_factory=dict)
+    space: str | Builder = "nasbench201"
+    space_options: Mapping[str, Any] = field(default_factory=dict)
+    task: str | Builder | Task = "digits"
+    task_options: Mapping[str, Any] = field(default_factory=dict)
+    seed: int
+    split_seed: int = 0
+    train_fraction: float | None = None
+    settings: SearchSettings = field(default_factory=SearchSettings)
+    deterministic: bool = False
+    cpus: float | None = None
+    gpus: float | None = None
+    memory_fraction: float | None = None
+    data_dir: str | None = None
+
+    @classmethod
+    def from_mapping(cls, config: Mapping[str, Any]) -> SearchConfig:
+        """Check a Trainable's config; keys that begin with two underscores are Tune's own and ignored.
+
+        Raises:
+            ValueError: an unknown key, name or option, or a value out of range; says the nearest known one.
+            TypeError: a module, array or tensor inside.
+        """
+        own = {key: value for key, value in config.items() if not key.startswith("__")}
+        fields = tuple(f.name for f in dataclasses.fields(cls) if f.name != "settings")
+        for key, value in own.items():
+            if key not in fields + _SETTINGS:
+                raise ValueError(f"unknown config key {key!r}{nearest(key, fields + _SETTINGS)}")
+            _refuse_objects(key, value)
+        if "seed" not in own:
+            raise ValueError('the config needs a "seed", for example tune.grid_search([0, 1, 2, 3])')
+        settings = SearchSettings(**{key: own[key] for key in _SETTINGS if key in own})
+        return cls(settings=settings, **{key: own[key] for key in fields if key in own})
+
+    def __post_init__(self) -> None:
+        for name in ("seed", "split_seed"):
+            value = getattr(self, name)
+            if not isinstance(value, (int, np.integer)) or value < 0:
+                raise ValueError(f"{name} must be a whole number from 0, got {value!r}")
+        for name in ("cpus", "gpus", "memory_fraction"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, (int, float)) or value < 0):
+                raise ValueError(f"{name} must be a number from 0, got {value!r}")
+        if self.gpus is not None and self.gpus > 1 and self.gpus != int(self.gpus):
+            raise ValueError(f"gpus must be a fraction below 1 or a whole number, got {self.gpus!r}: Ray would wait")
+        if self.memory_fraction is not None and not 0.0 < self.memory_fraction <= 1.0:
+            raise ValueError(f"memory_fraction must be above 0 and at most 1, got {self.memory_fraction!r}")
+        if self.train_fraction is not None and not 0.0 < self.train_fraction < 1.0:
+            raise ValueError(f"train_fraction must lie between 0 and 1, got {self.train_fraction!r}")
+        _check_options("method", self.method_builder, self.method_options)
+        _check_options("space", self.space_builder, self.space_options)
+        if not isinstance(self.task, Task):
+            _check_options("task", self.task_builder, self.task_options)
+
+    @property
+    def method_builder(self) -> Builder:
+        """The class or function behind `method`."""
+        return registry.methods.resolve(self.method)
+
+    @property
+    def space_builder(self) -> Builder:
+        """The class or function behind `space`."""
+        return registry.spaces.resolve(self.space)
+
+    @property
+    def task_builder(self) -> Builder:
+        """The class or function behind `task`."""
+        return registry.tasks.resolve(self.task)  # type: ignore[arg-type]  # a task object never gets here
+
+    def build_task(self) -> Task:
+        """The task, its data loaded."""
+        if isinstance(self.task, Task):
+            return self.task
+        common = {"split_seed": self.split_seed, "train_fraction": self.train_fraction, "data_dir": self.data_dir}
+        given = {key: value for key, value in common.items() if value is not None}
+        task: Task = self.task_builder(**_accepted(self.task_builder, given), **self.task_options)
+        return task
+
+    def build_module(self, task: Task, **options: Any) -> nn.Module:
+        """The module with choices, for the classes and channels of `task`; `options` go over `space_options`."""
+        chosen = {**_accepted(self.space_builder, task.network_options), **self.space_options, **options}
+        module = self.space_builder(**chosen)
+        if not isinstance(module, nn.Module):
+            raise TypeError(f"the space {name_of(self.space)} must build an nn.Module, got {type(module)}")
+        return module
+
+    def build_search(self, device: torch.device | str = "cpu") -> Search:
+        """The search that this config describes, at its start."""
+        task = self.build_task()
+        with drawing_from(torch.Generator().manual_seed(int(self.seed))):
+            supernet = Supernet(self.build_module(task))
+        extra = _accepted(self.method_builder, {"device": device})
+        optimizer = self.method_builder(supernet.space, seed=int(self.seed), **extra, **self.method_options)
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"the method {name_of(self.method)} must build an Optimizer, got {type(optimizer)}")
+        return Search(supernet, task, optimizer, self.settings, seed=int(self.seed), device=device)
+
+    def to_json(self) -> str:
+        """The resolved config; classes and functions as `module:qualname`."""
+        plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "settings"}
+        settings = {name: getattr(self.settings, name) for name in _SETTINGS}
+        return json.dumps({**plain, **settings}, default=name_of, sort_keys=True)
+
+
+def name_of(given: Any) -> str:
+    """The registry name, or `module:qualname` of a class, function or object."""
+    if isinstance(given, str):
+        return given
+    named = given if hasattr(given, "__qualname__") else type(given)
+    return f"{named.__module__}:{named.__qualname__}"
+
+
+def _refuse_objects(key: str, value: Any) -> None:
+    """A config is copied, printed and written as JSON by Tune, many times over: large objects do not belong there."""
+    if isinstance(value, (nn.Module, np.ndarray, torch.Tensor)) or (isinstance(value, Task) and key != "task"):
+        raise TypeError(
+            f"config key {key!r} holds a {type(value).__name__}; pass a name, class or function there, and objects "
+            f"by tune.with_parameters(SearchTrainable, {key}=...)"
+        )
+    if isinstance(value, Mapping):
+        for inner, item in value.items():
+            _refuse_objects(f"{key}.{inner}", item)
+
+
+def _parameters(builder: Builder) -> tuple[tuple[str, ...], bool]:
+    """Names that `builder` can be called with, and whether it takes any others."""
+    parameters = inspect.signature(builder).parameters.values()
+    named = tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
+    return named, any(p.kind is p.VAR_KEYWORD for p in parameters)
+
+
+def _accepted(builder: Builder, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of `options` that the signature of `builder` names."""
+    named, _ = _parameters(builder)
+    return {name: value for name, value in options.items() if name in named}
+
+
+def _check_options(kind: str, builder: Builder, options: Mapping[str, Any]) -> None:
+    named, takes_any = _parameters(builder)
+    reserved = ("space", "seed", "device") if kind == "method" else ()
+    known = tuple(name for name in named if name not in reserved)
+    for name in options:
+        if name not in known and not takes_any:
+            raise ValueError(f"unknown option {name!r} in {kind}_options{nearest(name, known)}")

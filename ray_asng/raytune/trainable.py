@@ -1,0 +1,181 @@
+"""A whole one-shot search as one Tune trial.
+
+Tune runs many of them side by side: seeds, methods, tasks, settings. One `step` is one epoch; a checkpoint holds the
+whole state, so a trial that is stopped, killed or moved goes on bit for bit.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+from ray import tune
+from ray.tune import PlacementGroupFactory
+
+from ray_asng.config import SearchConfig, name_of
+from ray_asng.search import Search
+from ray_asng.space import Categorical, Decision
+from ray_asng.version import __version__
+
+CHECKPOINT_FILE = "search.pt"
+
+
+class SearchTrainable(tune.Trainable):
+    """One search; give it to `tune.run` or `tune.Tuner`.
+
+    The keys of `config` are those of `SearchConfig` and `SearchSettings`; only `seed` has no default. Resources come
+    from the config's `cpus` and `gpus`, or else from `resources_per_trial` or `tune.with_resources`. Objects that do
+    not belong into a config, such as a task holding data, are passed by
+    `tune.with_parameters(SearchTrainable, task=...)`.
+
+    Each result is one epoch, with the same plain and finite keys every time (`ray_asng.results.schema` describes
+    them); the last one has `done: True`. With `tune.run`, checkpoints need
+    `checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1, checkpoint_at_end=True)`.
+
+    Raises (before any training, in the driver where Tune asks for resources, else in `setup`):
+        ValueError: an unknown method, space, task, key or option, or a value out of range.
+        TypeError: a module, array or tensor in the config.
+
+    Example:
+        >>> tune.run(SearchTrainable, config={"method": "darts", "seed": tune.grid_search([0, 1]), "epochs": 20})
+    """
+
+    @classmethod
+    def default_resource_request(cls, config: Mapping[str, Any]) -> PlacementGroupFactory | None:
+        """What `cpus` and `gpus` of the config ask for; None without them. Checks the config on the way."""
+        checked = cls._checked(config)
+        if checked.cpus is None and checked.gpus is None:
+            return None
+        return PlacementGroupFactory([{"CPU": checked.cpus or 1, "GPU": checked.gpus or 0}])
+
+    @classmethod
+    def _checked(cls, config: Mapping[str, Any], **objects: Any) -> SearchConfig:
+        return SearchConfig.from_mapping({**config, **objects})
+
+    def setup(self, config: dict[str, Any], **objects: Any) -> None:
+        """Build the search; `objects` are what `tune.with_parameters` passes and go over the config."""
+        self._objects = objects
+        self._start(config)
+
+    def _start(self, config: Mapping[str, Any]) -> None:
+        self.resolved = self._checked(config, **self._objects)
+        self.device = self._claim_device()
+        self.search: Search = self.resolved.build_search(self.device)
+        self._constant = self._describe()
+
+    def _claim_device(self) -> torch.device:
+        """The device that Tune allocated; on the CPU one intra-op thread for each allocated core."""
+        torch.use_deterministic_algorithms(self.resolved.deterministic)
+        request = self.trial_resources
+        resources = request.required_resources if isinstance(request, PlacementGroupFactory) else {}
+        torch.set_num_threads(max(1, int(resources.get("CPU", 1))))
+        if not resources.get("GPU", 0):
+            return torch.device("cpu")
+        if not torch.cuda.is_available():
+            raise RuntimeError(
+                f"Tune allocated {resources['GPU']} GPU but torch finds no CUDA device; install a CUDA build of torch "
+                "or leave gpus out"
+            )
+        if self.resolved.memory_fraction is not None:
+            torch.cuda.set_per_process_memory_fraction(self.resolved.memory_fraction)
+        return torch.device("cuda", 0)
+
+    def _describe(self) -> dict[str, Any]:
+        """What is the same in every result of the trial."""
+        return {
+            "kind": "search",
+            "method": name_of(self.resolved.method),
+            "space": name_of(self.resolved.space),
+            "task": self.search.task.name,
+            "seed": int(self.resolved.seed),
+            "split_seed": int(self.resolved.split_seed),
+            "metric": self.search.task.metric,
+            "higher_is_better": self.search.task.higher_is_better,
+            "epochs": self.resolved.settings.epochs,
+            "decisions": json.dumps([_decision_words(decision) for decision in self.search.space.decisions]),
+            "device": str(self.device),
+            "versions": json.dumps(versions()),
+            "config_json": self.resolved.to_json(),
+        }
+
+    def step(self) -> dict[str, Any]:
+        """Run one epoch."""
+        metrics = self.search.run_epoch()
+        architecture = self.search.architecture
+        graph = self.search.space.graph(architecture)
+        return {
+            **self._constant,
+            **metrics,
+            "architecture_text": self.search.space.text(architecture),
+            "architecture_graph": "" if graph is None else json.dumps(graph),
+            "done": self.search.is_done,
+        }
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Write the whole state into one file of fixed name."""
+        save_state(self.search.state_dict(), Path(checkpoint_dir) / CHECKPOINT_FILE)
+
+    def load_checkpoint(self, checkpoint_dir: str) -> None:  # type: ignore[override]  # a directory is what is saved
+        """Go on from a checkpoint; the config of this trial stays.
+
+        Raises:
+            ValueError: a checkpoint of another space, method or network, or of a newer format.
+        """
+        self.search.load_state_dict(load_state(Path(checkpoint_dir) / CHECKPOINT_FILE))
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Start anew with another config in the same process."""
+        self._start(new_config)
+        return True
+
+
+class ASNGTrainable(SearchTrainable):
+    """`SearchTrainable` whose method is ASNG.
+
+    Example:
+        >>> tune.run(ASNGTrainable, config={"space": "nasbench201", "task": "digits", "seed": 0, "epochs": 20})
+    """
+
+    @classmethod
+    def _checked(cls, config: Mapping[str, Any], **objects: Any) -> SearchConfig:
+        checked = super()._checked(config, **objects)
+        if checked.method != "asng":
+            raise ValueError(
+                f"ASNGTrainable runs the method 'asng', the config asks for {checked.method!r}; use SearchTrainable"
+            )
+        return checked
+
+
+def save_state(state: Mapping[str, Any], path: Path) -> None:
+    """Write a state that loads without running code, whole or not at all."""
+    temporary = path.with_suffix(".tmp")
+    torch.save(state, temporary)
+    os.replace(temporary, path)
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read what `save_state` wrote; tensors come to the CPU."""
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides the numbers."""
+    return {
+        "ray_asng": __version__,
+        "torch": torch.__version__,
+        "ray": ray.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def _decision_words(decision: Decision) -> dict[str, Any]:
+    if isinstance(decision, Categorical):
+        return {"name": decision.name, "options": list(decision.options)}
+    return {"name": decision.name, "low": decision.low, "high": decision.high}

@@ -1,0 +1,266 @@
+"""Train a found network from scratch on all training data and measure it on the test data.
+
+The recipe is the same for every architecture, however it was found; that alone makes test accuracies comparable.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.flop_counter import FlopCounterMode
+
+from ray_asng.randomness import drawing_from
+from ray_asng.search import peak_memory_bytes
+from ray_asng.settings import MEMORY_FORMATS, in_format
+from ray_asng.stream import IndexStream
+from ray_asng.supernets.supernet import call
+from ray_asng.tally import Tally, score_split
+from ray_asng.tasks.base import Task
+
+STATE_FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RetrainSettings:
+    """Recipe of a retraining; SGD with Nesterov momentum and a cosine to 0.
+
+    Attributes:
+        epochs: passes over the training data.
+        batch_size: examples of a step.
+        lr: at the start.
+        momentum: of SGD.
+        weight_decay: of SGD.
+        grad_clip: bound on the global norm of the gradient.
+        label_smoothing: share of the target spread evenly over all classes, for classification.
+        drop_path: at the end, probability with which the output of a chosen operation is dropped for an example; it
+            grows linearly from 0.
+        ema: decay per step of an exponential moving average of the weights, which is then what is measured; 0 for
+            none.
+        memory_format: "channels_last" or "contiguous".
+    """
+
+    epochs: int = 30
+    batch_size: int = 64
+    lr: float = 0.05
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    grad_clip: float = 5.0
+    label_smoothing: float = 0.0
+    drop_path: float = 0.0
+    ema: float = 0.0
+    memory_format: str = "channels_last"
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 1:
+            raise ValueError(f"epochs and batch_size must be at least 1, got {self.epochs!r}, {self.batch_size!r}")
+        if self.lr <= 0.0 or self.grad_clip <= 0.0:
+            raise ValueError(f"lr and grad_clip must be above 0, got {self.lr!r} and {self.grad_clip!r}")
+        for name in ("label_smoothing", "drop_path", "ema"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise ValueError(f"{name} must be from 0 to below 1, got {getattr(self, name)!r}")
+        if self.memory_format not in MEMORY_FORMATS:
+            raise ValueError(f"memory_format must be one of {list(MEMORY_FORMATS)}, got {self.memory_format!r}")
+
+
+class Retraining:
+    """One retraining, epoch by epoch, which can be stopped and continued bit for bit.
+
+    Args:
+        child: a freshly initialised network; moved to `device`.
+        task: moved to `device`.
+        settings: the recipe.
+        choice_paths: paths inside the child where a searched operation stands, for drop-path
+            (`Supernet.choice_paths`).
+        seed: of the order of the data, the augmentation and drop-path.
+        device: where network and data live.
+    """
+
+    def __init__(
+        self,
+        child: nn.Module,
+        task: Task,
+        settings: RetrainSettings | None = None,
+        *,
+        choice_paths: Sequence[str] = (),
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.settings = settings or RetrainSettings()
+        self.device = torch.device(device)
+        self._memory_format = MEMORY_FORMATS[self.settings.memory_format]
+        self.child = child.to(self.device).to(memory_format=self._memory_format)
+        self.task = task.to(self.device)
+        seeds = [value >> 1 for value in np.random.SeedSequence(seed).generate_state(3, np.uint64).tolist()]
+        self.stream = IndexStream(task.size("train_valid"), self.settings.batch_size, seeds[0])
+        self.augmentation = torch.Generator().manual_seed(seeds[1])
+        self.noise = torch.Generator(self.device).manual_seed(seeds[2])
+        self.choice_paths = tuple(choice_paths)
+        self.sgd = torch.optim.SGD(
+            self.child.parameters(),
+            lr=self.settings.lr,
+            momentum=self.settings.momentum,
+            weight_decay=self.settings.weight_decay,
+            nesterov=self.settings.momentum > 0.0,
+            foreach=True,
+        )
+        self.average = (
+            AveragedModel(self.child, multi_avg_fn=get_ema_multi_avg_fn(self.settings.ema), use_buffers=True)  # type: ignore[no-untyped-call]
+            if self.settings.ema
+            else None
+        )
+        self.parameters = sum(parameter.numel() for parameter in self.child.parameters())
+        self.flops = count_flops(self.child, task)
+        self.epoch = 0
+        self.wall_seconds = 0.0
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the last epoch has been run."""
+        return self.epoch >= self.settings.epochs
+
+    @property
+    def network(self) -> nn.Module:
+        """What is measured: the child, or the moving average of its weights."""
+        return self.child if self.average is None else self.average.module
+
+    def run_epoch(self) -> dict[str, Any]:
+        """One pass over the training data, then the test data once; plain metrics under the same keys each time."""
+        if self.is_done:
+            raise RuntimeError(f"the retraining is done after its {self.settings.epochs} epochs")
+        started = time.perf_counter()
+        tally = Tally()
+        steps = self.stream.batches_per_pass
+        self.child.train()
+        with drawing_from(self.noise), self._dropping_paths():
+            for step in range(steps):
+                progress = (self.epoch * steps + step) / (self.settings.epochs * steps)
+                for group in self.sgd.param_groups:
+                    group["lr"] = self.settings.lr * 0.5 * (1.0 + math.cos(math.pi * progress))
+                self._train_step(tally)
+        self.epoch += 1
+        test_loss, test_score = self.evaluate("test")
+        if not math.isfinite(tally.loss):
+            raise FloatingPointError(
+                f"the training loss became {tally.loss} in epoch {self.epoch}; lower lr={self.settings.lr}"
+            )
+        seconds = time.perf_counter() - started
+        self.wall_seconds += seconds
+        return {
+            "epoch": self.epoch,
+            "train_loss": tally.loss,
+            f"train_{self.task.metric}": tally.score,
+            "test_loss": test_loss,
+            f"test_{self.task.metric}": test_score,
+            "parameters": self.parameters,
+            "flops": self.flops,
+            "learning_rate": float(self.sgd.param_groups[0]["lr"]),
+            "samples_per_second": tally.examples / seconds,
+            "wall_seconds": self.wall_seconds,
+            "device_seconds": self.wall_seconds * (torch.get_num_threads() if self.device.type == "cpu" else 1),
+            "peak_memory_bytes": peak_memory_bytes(self.device),
+        }
+
+    def _train_step(self, tally: Tally) -> None:
+        inputs, targets = self.task.batch("train_valid", self.stream.next(), self.augmentation)
+        outputs = self._run(self.child, inputs)
+        loss = self.task.loss(outputs, targets, self.settings.label_smoothing)
+        self.sgd.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.child.parameters(), self.settings.grad_clip, foreach=True)
+        self.sgd.step()
+        if self.average is not None:
+            self.average.update_parameters(self.child)
+        tally.add(loss.detach(), self.task.score(outputs, targets), len(targets))
+
+    def evaluate(self, split: str) -> tuple[float, float]:
+        """Mean loss and metric on a whole split, in evaluation mode."""
+        self.network.eval()
+        with torch.no_grad():
+            return score_split(self.task, split, self.task.size(split), lambda inputs: self._run(self.network, inputs))
+
+    def _run(self, network: nn.Module, inputs: Any) -> Any:
+        return call(network, in_format(inputs, self._memory_format))
+
+    @contextmanager
+    def _dropping_paths(self) -> Iterator[None]:
+        """Drop-path as hooks that are gone afterwards, so that the child stays an ordinary module."""
+        rate = self.settings.drop_path * self.epoch / self.settings.epochs
+        places = dict(self.child.named_modules())
+        found = [places[path] for path in self.choice_paths if path in places]
+        hooks = [
+            module.register_forward_hook(lambda _module, _inputs, output: drop_path(output, rate))
+            for module in found
+            if rate > 0.0 and not isinstance(module, nn.Identity)
+        ]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the future depends on but the settings."""
+        state = {
+            "format": STATE_FORMAT,
+            "child": self.child.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "sgd": self.sgd.state_dict()["state"],
+            "stream": self.stream.state_dict(),
+            "augmentation": self.augmentation.get_state(),
+            "noise": self.noise.get_state(),
+            "epoch": self.epoch,
+            "wall_seconds": self.wall_seconds,
+        }
+        return copy.deepcopy(state)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state` was taken.
+
+        Raises:
+            ValueError: a newer format, or the state of another network.
+        """
+        if state["format"] > STATE_FORMAT:
+            raise ValueError(f"the checkpoint has format {state['format']}, this version reads up to {STATE_FORMAT}")
+        try:
+            self.child.load_state_dict(state["child"])
+        except RuntimeError as error:
+            raise ValueError(f"the checkpoint is of another network: {error}") from error
+        if self.average is not None and state["average"] is not None:
+            self.average.load_state_dict(state["average"])
+        groups = self.sgd.state_dict()["param_groups"]
+        self.sgd.load_state_dict({"state": copy.deepcopy(state["sgd"]), "param_groups": groups})
+        self.stream.load_state_dict(state["stream"])
+        self.augmentation.set_state(state["augmentation"])
+        self.noise.set_state(state["noise"])
+        self.epoch = int(state["epoch"])
+        self.wall_seconds = float(state["wall_seconds"])
+
+
+def drop_path(output: torch.Tensor, rate: float) -> torch.Tensor:
+    """Zero `output` (B, ...) for a random share `rate` of the examples and scale the others up to keep the mean.
+
+    Draws from torch's global generator, which the retraining lends.
+    """
+    kept = torch.rand(len(output), device=output.device).ge_(rate).to(output.dtype) / (1.0 - rate)
+    return output * kept.view(-1, *[1] * (output.dim() - 1))
+
+
+def count_flops(network: nn.Module, task: Task) -> int:
+    """Floating-point operations (two a multiply-add) of one example, counted by torch on a run of the network."""
+    inputs, _ = task.batch("test", torch.arange(1))
+    was_training = network.training
+    network.eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        call(network, inputs)
+    network.train(was_training)
+    return int(counter.get_total_flops())
