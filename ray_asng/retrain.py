@@ -6,6 +6,7 @@ The recipe is the same for every architecture, however it was found; that alone 
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ray_asng.randomness import drawing_from
 from ray_asng.search import peak_memory_bytes
 from ray_asng.settings import MEMORY_FORMATS, in_format
+from ray_asng.space import nearest
 from ray_asng.stream import IndexStream
 from ray_asng.supernets.supernet import call
 from ray_asng.tally import Tally, score_split
@@ -59,6 +61,19 @@ class RetrainSettings:
     drop_path: float = 0.0
     ema: float = 0.0
     memory_format: str = "channels_last"
+
+    @classmethod
+    def from_mapping(cls, recipe: Mapping[str, Any]) -> RetrainSettings:
+        """Settings of these names.
+
+        Raises:
+            ValueError: an unknown name, or a value out of range.
+        """
+        known = tuple(setting.name for setting in dataclasses.fields(cls))
+        for name in recipe:
+            if name not in known:
+                raise ValueError(f"unknown field {name!r} of a retraining's recipe{nearest(name, known)}")
+        return cls(**recipe)
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 1:

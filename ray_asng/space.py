@@ -160,6 +160,7 @@ class SearchSpace:
             the default takes the most probable option of every decision.
         cost: a number to keep small, such as parameters, of an architecture; None where it is not known.
         text: the notation that people of the field write for an architecture; JSON by default.
+        parse: reads that notation.
         graph: the found network as nodes and labelled edges for drawing, a JSON-able dict
             {"nodes": [name, ...], "edges": [[from, to, label], ...]}; None where there is no such picture.
     """
@@ -172,6 +173,7 @@ class SearchSpace:
         derive: Callable[[Mapping[str, Floats]], Mapping[str, Value]] | None = None,
         cost: Callable[[Architecture], float] | None = None,
         text: Callable[[Architecture], str] | None = None,
+        parse: Callable[[str], Mapping[str, Value]] | None = None,
         graph: Callable[[Architecture], dict[str, Any]] | None = None,
     ) -> None:
         self.decisions: tuple[Decision, ...] = tuple(decisions)
@@ -192,6 +194,7 @@ class SearchSpace:
         self._derive = derive
         self._cost = cost
         self._text = text
+        self._parse = parse
         self._graph = graph
 
     def __len__(self) -> int:
@@ -329,6 +332,18 @@ class SearchSpace:
         """The architecture in the notation of its field, JSON where there is none."""
         checked = self.architecture(architecture)
         return checked.to_json() if self._text is None else self._text(checked)
+
+    def parse(self, text: str) -> Architecture:
+        """The architecture that `text` stands for: a JSON object, or the notation of the space's field.
+
+        Raises:
+            ValueError: neither, or not of this space.
+        """
+        if text.lstrip().startswith("{"):
+            return self.architecture(json.loads(text))
+        if self._parse is None:
+            raise ValueError(f"expected a JSON object from decision to option, such as {{...}}; got {text!r}")
+        return self.architecture(self._parse(text))
 
     def graph(self, architecture: Mapping[str, Value]) -> dict[str, Any] | None:
         """The found network as nodes and labelled edges, or None."""

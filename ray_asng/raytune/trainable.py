@@ -7,21 +7,19 @@ whole state, so a trial that is stopped, killed or moved goes on bit for bit.
 from __future__ import annotations
 
 import json
-import os
-import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import ray
-import torch
 from ray import tune
 from ray.tune import PlacementGroupFactory
 
 from ray_asng.config import SearchConfig, name_of
+from ray_asng.raytune.allocation import claim_device, request
+from ray_asng.raytune.state_file import load_state, save_state
+from ray_asng.raytune.versions import versions
 from ray_asng.search import Search
 from ray_asng.space import Categorical, Decision
-from ray_asng.version import __version__
 
 CHECKPOINT_FILE = "search.pt"
 
@@ -49,10 +47,7 @@ class SearchTrainable(tune.Trainable):
     @classmethod
     def default_resource_request(cls, config: Mapping[str, Any]) -> PlacementGroupFactory | None:
         """What `cpus` and `gpus` of the config ask for; None without them. Checks the config on the way."""
-        checked = cls._checked(config)
-        if checked.cpus is None and checked.gpus is None:
-            return None
-        return PlacementGroupFactory([{"CPU": checked.cpus or 1, "GPU": checked.gpus or 0}])
+        return request(cls._checked(config))
 
     @classmethod
     def _checked(cls, config: Mapping[str, Any], **objects: Any) -> SearchConfig:
@@ -65,26 +60,9 @@ class SearchTrainable(tune.Trainable):
 
     def _start(self, config: Mapping[str, Any]) -> None:
         self.resolved = self._checked(config, **self._objects)
-        self.device = self._claim_device()
+        self.device = claim_device(self.resolved, self.trial_resources)
         self.search: Search = self.resolved.build_search(self.device)
         self._constant = self._describe()
-
-    def _claim_device(self) -> torch.device:
-        """The device that Tune allocated; on the CPU one intra-op thread for each allocated core."""
-        torch.use_deterministic_algorithms(self.resolved.deterministic)
-        request = self.trial_resources
-        resources = request.required_resources if isinstance(request, PlacementGroupFactory) else {}
-        torch.set_num_threads(max(1, int(resources.get("CPU", 1))))
-        if not resources.get("GPU", 0):
-            return torch.device("cpu")
-        if not torch.cuda.is_available():
-            raise RuntimeError(
-                f"Tune allocated {resources['GPU']} GPU but torch finds no CUDA device; install a CUDA build of torch "
-                "or leave gpus out"
-            )
-        if self.resolved.memory_fraction is not None:
-            torch.cuda.set_per_process_memory_fraction(self.resolved.memory_fraction)
-        return torch.device("cuda", 0)
 
     def _describe(self) -> dict[str, Any]:
         """What is the same in every result of the trial."""
@@ -150,29 +128,6 @@ class ASNGTrainable(SearchTrainable):
                 f"ASNGTrainable runs the method 'asng', the config asks for {checked.method!r}; use SearchTrainable"
             )
         return checked
-
-
-def save_state(state: Mapping[str, Any], path: Path) -> None:
-    """Write a state that loads without running code, whole or not at all."""
-    temporary = path.with_suffix(".tmp")
-    torch.save(state, temporary)
-    os.replace(temporary, path)
-
-
-def load_state(path: Path) -> dict[str, Any]:
-    """Read what `save_state` wrote; tensors come to the CPU."""
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    return state
-
-
-def versions() -> dict[str, str]:
-    """Versions of what decides the numbers."""
-    return {
-        "ray_asng": __version__,
-        "torch": torch.__version__,
-        "ray": ray.__version__,
-        "python": platform.python_version(),
-    }
 
 
 def _decision_words(decision: Decision) -> dict[str, Any]:

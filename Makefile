@@ -1,0 +1,46 @@
+# Everything a newcomer needs; `make help` lists it.
+PYTHON ?= python3
+VENV ?= .venv
+OUTPUT ?= demo
+BIN = $(VENV)/bin
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help:  ## List the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "ray_asng needs Python 3.11 or newer, $(PYTHON) is `$(PYTHON) -V`; name another: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: setup.cfg pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: setup.cfg pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@ $(VENV)/.installed
+
+.PHONY: demo
+demo: $(VENV)/.installed  ## Install, run the main job on the embedded data (4 minutes), show where everything is
+	$(BIN)/ray-asng search --output $(OUTPUT) --overwrite
+
+.PHONY: test
+test: $(VENV)/.installed-dev  ## Install with the dev extra and run the tests, but for those marked slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not gpu"
+
+.PHONY: test-all
+test-all: $(VENV)/.installed-dev  ## Run all tests, also those that take minutes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+.PHONY: lint
+lint: $(VENV)/.installed-dev  ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.PHONY: clean
+clean:  ## Remove the environment and caches
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,275 @@
+"""The command line: `ray-asng ...` or `python -m ray_asng ...`.
+
+Heavy packages are imported by the commands that need them, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ray_asng.version import __version__
+
+DEFAULT_METHODS = ("asng:4", "random_search:2", "darts:2")
+_SMOKE_METHODS = ("asng:1", "darts:1")
+
+# Sizes of the default job: four minutes on two cores. Those of --smoke end in under a minute.
+_DEFAULT: dict[str, Any] = {"epochs": 30, "retrain_epochs": 30, "space_options": {"width": 8, "cells": 1}}
+_SMOKE: dict[str, Any] = {
+    "epochs": 2,
+    "steps_per_epoch": 4,
+    "retrain_epochs": 1,
+    "space_options": {"width": 4, "cells": 1},
+}
+
+# What a job writes into its folder, and so all that --overwrite removes.
+_OUR_FILES = ("tune", "figures", "results.parquet", "summary.md", "job.json", "best_architecture.json", "best_child.pt")
+
+
+class _Command(click.Command):
+    """Shows the package's own errors as one line, not as a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (ValueError, TypeError, FileNotFoundError, FileExistsError, ConnectionError) as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="ray-asng")
+def main() -> None:
+    """One-shot neural architecture search on Ray Tune."""
+
+
+def _job_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Options that searching and retraining share."""
+    config_help = "Any other key of a search's config, such as lr=0.1 or space_options='{\"width\": 16}'."
+    epochs_help = f"Epochs of a retraining; 0 leaves it out.  [default: {_DEFAULT['retrain_epochs']}]"
+    random_help = "Uniformly drawn architectures that are retrained for comparison."
+    for option in (
+        click.option("--smoke", is_flag=True, help="Everything in under a minute, at a size without meaning."),
+        click.option("--overwrite", is_flag=True, help="Remove the results that --output holds, and begin anew."),
+        click.option("--resume", is_flag=True, help="Go on with the job in --output that was interrupted."),
+        click.option("--max-concurrent", type=click.IntRange(1), help="Trials at a time.  [default: what fits]"),
+        click.option("--data-dir", type=click.Path(path_type=Path), help="Data sets.  [default: $RAY_ASNG_DATA]"),
+        click.option("--random-architectures", type=click.IntRange(0), default=1, show_default=True, help=random_help),
+        click.option("--set-retrain", "recipe", multiple=True, metavar="KEY=JSON", help="Any field of the recipe."),
+        click.option("--retrain-epochs", type=click.IntRange(0), help=epochs_help),
+        click.option("--set", "settings", multiple=True, metavar="KEY=JSON", help=config_help),
+        click.option("--task", default="digits", show_default=True, help="Data and loss; see `ray-asng list`."),
+        click.option("--space", default="nasbench201", show_default=True, help="Network; see `ray-asng list`."),
+        click.option("--output", type=click.Path(path_type=Path), required=True, help="Folder of all that is written."),
+    ):
+        command = option(command)
+    return command
+
+
+@main.command(cls=_Command)
+@_job_options
+@click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    metavar="NAME[:SEEDS]",
+    help=f"A method and its number of seeds; may be given many times.  [default: {' '.join(DEFAULT_METHODS)}]",
+)
+@click.option("--seeds", type=click.IntRange(1), default=4, show_default=True, help="Seeds of methods without :SEEDS.")
+@click.option("--epochs", type=click.IntRange(1), help=f"Length of a search.  [default: {_DEFAULT['epochs']}]")
+def search(output: Path, resume: bool, overwrite: bool, **options: Any) -> None:
+    """Search by several methods and seeds side by side, retrain what was found, and report.
+
+    Without options beside --output: the NAS-Bench-201 cell on handwritten digits, in about four minutes on two cores.
+    """
+    _start(output, resume, overwrite, options)
+
+
+def _start(output: Path, resume: bool, overwrite: bool, options: dict[str, Any]) -> None:
+    """Run the job of `options` in `output`, or the one that was interrupted there, and say where everything is."""
+    if resume and overwrite:
+        raise click.UsageError("--resume goes on with what is there, --overwrite removes it; choose one")
+    present = [name for name in _OUR_FILES if (output / name).exists()]
+    if present and not (resume or overwrite):
+        raise FileExistsError(
+            f"{output} already holds {', '.join(present)}; go on with --resume, begin anew with --overwrite, or "
+            "choose another --output"
+        )
+    from ray_asng.raytune.experiment import Job, run_job
+
+    if resume:
+        job = Job.load(output)
+    else:
+        job = Job(output=output, command=_typed(), **_plan(**options))
+        job.given()  # a bad config or missing data are an error before anything is removed or written
+        for name in present:
+            _remove(output / name)
+        output.mkdir(parents=True, exist_ok=True)
+        job.save()
+    try:
+        report = run_job(job)
+    except KeyboardInterrupt:
+        command = click.get_current_context().info_name
+        raise click.ClickException(f"interrupted; go on with: ray-asng {command} --output {output} --resume") from None
+    click.echo(report.table)
+    for sentence in report.missing:
+        click.echo(f"Missing: {sentence}")
+    titles = ("summary.md", "figures", "results.parquet", "best_architecture.json", "best_child.pt")
+    click.echo("\nWritten: " + ", ".join(str(output / title) for title in titles if (output / title).exists()))
+
+
+def _plan(
+    *,
+    methods: tuple[str, ...] | None,
+    seeds: int,
+    space: str,
+    task: str,
+    settings: tuple[str, ...],
+    retrain_epochs: int | None,
+    recipe: tuple[str, ...],
+    random_architectures: int,
+    data_dir: Path | None,
+    max_concurrent: int | None,
+    smoke: bool,
+    epochs: int | None = None,
+    retrain_seeds: int = 1,
+    architectures: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The fields of a `Job` that the options stand for; `methods` None means no search at all."""
+    size = _SMOKE if smoke else _DEFAULT
+    length = size["retrain_epochs"] if retrain_epochs is None else retrain_epochs
+    config = {key: value for key, value in size.items() if key != "retrain_epochs"}
+    if space != "nasbench201":
+        del config["space_options"]
+    config |= {"space": space, "task": task, **_pairs("--set", settings)}
+    if epochs is not None:
+        config["epochs"] = epochs
+    if data_dir is not None:
+        config["data_dir"] = str(data_dir.resolve())
+    chosen = () if methods is None else methods or (_SMOKE_METHODS if smoke else DEFAULT_METHODS)
+    return {
+        "methods": dict(_method(text, seeds) for text in chosen),
+        "config": config,
+        "retraining": {"epochs": length, **_pairs("--set-retrain", recipe)} if length else None,
+        "retrain_seeds": retrain_seeds,
+        "architectures": list(architectures),
+        "random_architectures": random_architectures,
+        "max_concurrent": max_concurrent,
+    }
+
+
+def _method(text: str, seeds: int) -> tuple[str, int]:
+    name, _, count = text.partition(":")
+    if count and not count.isdigit():
+        raise ValueError(f"--method takes NAME or NAME:SEEDS, such as asng:4; got {text!r}")
+    return name, int(count) if count else seeds
+
+
+def _pairs(option: str, texts: tuple[str, ...]) -> dict[str, Any]:
+    """KEY=JSON pairs; what is not JSON is taken as a string."""
+    pairs = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"{option} takes KEY=VALUE, such as lr=0.1; got {text!r}")
+        try:
+            pairs[key] = json.loads(value)
+        except json.JSONDecodeError:
+            pairs[key] = value
+    return pairs
+
+
+def _typed() -> str:
+    return shlex.join(["ray-asng", *sys.argv[1:]])
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@main.command(cls=_Command)
+@click.argument("architectures", metavar="ARCHITECTURE...", nargs=-1)
+@_job_options
+@click.option(
+    "--seeds", type=click.IntRange(1), default=1, show_default=True, help="Retrainings of each: seeds 0, 1, ..."
+)
+def retrain(output: Path, resume: bool, overwrite: bool, architectures: tuple[str, ...], **options: Any) -> None:
+    """Train each ARCHITECTURE from scratch and test it.
+
+    An ARCHITECTURE is the path of a best_architecture.json, a JSON object from decision to option, or the notation of
+    the space, such as a NAS-Bench-201 string.
+    """
+    if not architectures and not resume:
+        raise click.UsageError("name at least one ARCHITECTURE")
+    options["retrain_seeds"] = options.pop("seeds")
+    texts = [_architecture_text(given) for given in architectures]
+    _start(output, resume, overwrite, {**options, "architectures": texts, "methods": None, "seeds": 0})
+
+
+def _architecture_text(given: str) -> str:
+    """The architecture itself, where `given` is the path of a file that holds it."""
+    if not given.endswith(".json"):
+        return given
+    content = json.loads(Path(given).read_text())
+    return json.dumps(content.get("architecture", content))
+
+
+@main.command(cls=_Command)
+@click.argument("experiment", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--output", type=click.Path(path_type=Path), required=True, help="Folder for results.parquet.")
+@click.option("--overwrite", is_flag=True, help="Replace the results.parquet that is there.")
+def collect(experiment: Path, output: Path, overwrite: bool) -> None:
+    """Make one Parquet data set of what `tune.run` or `Tuner` wrote to EXPERIMENT."""
+    from ray_asng.results.collect import collect as collect_table
+    from ray_asng.results.store import write_table
+
+    path = output / "results.parquet"
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{path} exists; replace it with --overwrite or choose another --output")
+    table = collect_table(experiment, _typed())
+    output.mkdir(parents=True, exist_ok=True)
+    write_table(table, path)
+    click.echo(f"{table.num_rows} rows in {path}; `ray-asng report {output}` makes tables and figures of them")
+
+
+@main.command(cls=_Command)
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+def report(folder: Path) -> None:
+    """Make summary.md and the figures of FOLDER anew from its results.parquet."""
+    from ray_asng.results.report import write_report
+
+    written = write_report(folder)
+    click.echo(written.table)
+    click.echo(f"\n{written.summary}\n{len(written.figures)} figures in {folder / 'figures'}")
+
+
+@main.command("list", cls=_Command)
+def list_names() -> None:
+    """List the built-in methods, spaces and tasks."""
+    from ray_asng import registry
+
+    for title, names in (("methods", registry.methods), ("spaces", registry.spaces), ("tasks", registry.tasks)):
+        click.echo(title)
+        for name in names:
+            first_line = (names[name].__doc__ or "").strip().splitlines()[0]
+            click.echo(f"  {name:<14} {first_line}")
+
+
+@main.command(cls=_Command)
+@click.argument("task")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of data sets.  [default: $RAY_ASNG_DATA]")
+@click.option("--set", "settings", multiple=True, metavar="KEY=JSON", help="Options of the task, such as size=16.")
+def prepare(task: str, data_dir: Path | None, settings: tuple[str, ...]) -> None:
+    """Download and decode the data of TASK ahead of trials."""
+    from ray_asng.tasks.prepare import prepare as prepare_task
+
+    click.echo(prepare_task(task, data_dir=data_dir, **_pairs("--set", settings)))

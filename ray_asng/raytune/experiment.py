@@ -1,0 +1,247 @@
+"""The main job: searches by several methods and seeds as one Tune experiment, then retrainings of what they found.
+
+Both experiments stand below the output folder, which is all that is needed to go on after an interruption.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+import torch
+from ray import tune
+from ray.tune.search.basic_variant import BasicVariantGenerator
+
+from ray_asng.config import SearchConfig
+from ray_asng.raytune.retrain_trainable import CHECKPOINT_FILE, RetrainTrainable
+from ray_asng.raytune.state_file import load_state
+from ray_asng.raytune.trainable import SearchTrainable
+from ray_asng.results.collect import collect
+from ray_asng.results.report import Report, write_report
+from ray_asng.results.store import replacing, write_table
+from ray_asng.retrain import RetrainSettings
+from ray_asng.supernets.supernet import Supernet
+
+logger = logging.getLogger(__name__)
+
+RANDOM_ARCHITECTURE = "random_architecture"
+GIVEN = "given"
+_SHOWN = {"search": ("epoch", "train_loss", "path_{metric}"), "retraining": ("epoch", "train_loss", "test_{metric}")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What the main job does.
+
+    Attributes:
+        output: folder of everything it writes.
+        methods: name -> number of seeds (0, 1, ...); none leaves searching out.
+        config: what all searches have in common, as for `SearchTrainable`.
+        retraining: fields of `RetrainSettings`; None leaves retraining out.
+        retrain_seeds: retrainings of every architecture (seeds 0, 1, ...).
+        architectures: what is retrained besides what the searches find, as JSON or in the notation of the space.
+        random_architectures: how many uniformly drawn architectures are retrained for comparison.
+        checkpoint_every: epochs between checkpoints.
+        max_concurrent: trials at a time; as many as the resources allow if None.
+        command: what was typed, for the report.
+    """
+
+    output: Path
+    methods: Mapping[str, int]
+    config: Mapping[str, Any]
+    retraining: Mapping[str, Any] | None = field(default_factory=dict)
+    retrain_seeds: int = 1
+    architectures: Sequence[str] = ()
+    random_architectures: int = 1
+    checkpoint_every: int = 5
+    max_concurrent: int | None = None
+    command: str = ""
+
+    def checked_config(self) -> SearchConfig:
+        """The config of a search of this job; those of all methods are checked."""
+        for method, seeds in self.methods.items():
+            if seeds < 1:
+                raise ValueError(f"method {method!r} needs at least one seed, got {seeds}")
+            SearchConfig.from_mapping({**self.config, "method": method, "seed": 0})
+        if self.retraining is not None:
+            RetrainSettings.from_mapping(self.retraining)
+        return SearchConfig.from_mapping({**self.config, "seed": 0})
+
+    def given(self) -> list[dict[str, Any]]:
+        """The architectures to retrain that no search has to find.
+
+        Raises:
+            ValueError: a bad config, missing data, or an architecture that is not of the space.
+        """
+        config = self.checked_config()
+        space = Supernet(config.build_module(config.build_task())).space
+        rng = np.random.default_rng(0)
+        drawn = [space.sample(rng) for _ in range(self.random_architectures)]
+        return [
+            *({"architecture": dict(space.parse(text)), "method": GIVEN, "seed": -1} for text in self.architectures),
+            *({"architecture": dict(found), "method": RANDOM_ARCHITECTURE, "seed": -1} for found in drawn),
+        ]
+
+    def save(self) -> None:
+        """Write the job into its folder, so that `load` can take it up."""
+        plain = {**dataclasses.asdict(self), "output": None}
+        (self.output / "job.json").write_text(json.dumps(plain, indent=2) + "\n")
+
+    @classmethod
+    def load(cls, output: Path) -> Job:
+        """The job that was started in `output`.
+
+        Raises:
+            FileNotFoundError: none was.
+        """
+        path = output / "job.json"
+        if not path.is_file():
+            raise FileNotFoundError(f"{output} holds no job to resume (no job.json); start it without --resume")
+        return cls(**{**json.loads(path.read_text()), "output": output})
+
+
+def run_job(job: Job) -> Report:
+    """Run a job, or go on with it; returns its report.
+
+    Raises:
+        ValueError: a bad config, before anything is started.
+        RuntimeError: every search failed.
+    """
+    given = job.given()
+    metric = job.checked_config().build_task().metric
+    written: Report | None = None
+    with _ray_session():
+        found = []
+        if job.methods:
+            searches = _results(_fit(job, "search", SearchTrainable, *_search_space(job), metric))
+            found = [_found(result.metrics) for result in searches if result.error is None and result.metrics]
+            if not found:
+                raise RuntimeError(f"every search failed; the errors are in {job.output / 'tune' / 'search'}")
+            written = write_results(job.output, job.command)
+        if job.retraining is not None:
+            space = _retraining_space(job, [*found, *given])
+            retrained = _results(_fit(job, "retraining", RetrainTrainable, space, None, metric))
+            written = write_results(job.output, job.command)
+            if found:
+                _save_best_child(job.output, retrained)
+    if written is None:
+        raise ValueError("the job has neither a method nor a retraining; there is nothing to do")
+    return written
+
+
+def write_results(output: Path, command: str) -> Report:
+    """Make the Parquet data set, the report and the figures from what Tune wrote so far."""
+    write_table(collect(output, command), output / "results.parquet")
+    return write_report(output)
+
+
+def _results(grid: tune.ResultGrid) -> list[tune.Result]:
+    return [grid[index] for index in range(len(grid))]
+
+
+def _search_space(job: Job) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The param_space of all searches, and the (method, seed) points in it that are run."""
+    points = [{"method": method, "seed": seed} for method, seeds in job.methods.items() for seed in range(seeds)]
+    most = max(job.methods.values())
+    return {**job.config, "method": tune.choice(list(job.methods)), "seed": tune.randint(0, most + 1)}, points
+
+
+def _retraining_space(job: Job, found: list[dict[str, Any]]) -> dict[str, Any]:
+    """The param_space of all retrainings."""
+    return {
+        "search": {**job.config, "seed": 0},
+        "found": tune.grid_search(found),
+        "seed": tune.grid_search(list(range(job.retrain_seeds))),
+        **(job.retraining or {}),
+    }
+
+
+def _found(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """What a search found, from its last result."""
+    architecture = json.loads(metrics["architecture"])
+    return {"architecture": architecture, "method": metrics["method"], "seed": metrics["seed"]}
+
+
+def _fit(
+    job: Job,
+    name: str,
+    trainable: type[tune.Trainable],
+    param_space: Mapping[str, Any],
+    points: list[dict[str, Any]] | None,
+    metric: str,
+) -> tune.ResultGrid:
+    """One experiment below the output folder, begun or taken up where it was left."""
+    storage = (job.output / "tune").resolve()
+    path = str(storage / name)
+    if tune.Tuner.can_restore(path):
+        return tune.Tuner.restore(path, trainable, resume_unfinished=True, resume_errored=True).fit()
+    columns = {column.format(metric=metric): column.format(metric=metric) for column in _SHOWN[name]}
+    tuner = tune.Tuner(
+        trainable,
+        param_space=dict(param_space),
+        tune_config=tune.TuneConfig(
+            num_samples=1 if points is None else len(points),
+            search_alg=BasicVariantGenerator(points_to_evaluate=points),
+            max_concurrent_trials=job.max_concurrent,
+            # An actor that is used again has imported torch and opened the data already.
+            reuse_actors=True,
+            trial_name_creator=_trial_name,
+            trial_dirname_creator=_trial_name,
+        ),
+        run_config=tune.RunConfig(
+            name=name,
+            storage_path=str(storage),
+            checkpoint_config=tune.CheckpointConfig(
+                checkpoint_frequency=job.checkpoint_every, num_to_keep=2, checkpoint_at_end=True
+            ),
+            progress_reporter=tune.CLIReporter(
+                metric_columns=columns, parameter_columns=[], max_report_frequency=15, max_progress_rows=40
+            ),
+            verbose=1,
+        ),
+    )
+    return tuner.fit()
+
+
+def _trial_name(trial: Any) -> str:
+    found = trial.config.get("found", {})
+    source = f"{found['method']}{found['seed'] if found['seed'] >= 0 else ''}_" if found else ""
+    return f"{source or trial.config['method'] + '_'}seed{trial.config['seed']}_{trial.trial_id}"
+
+
+class _ray_session:
+    """Ray for the length of a job: joined if one runs (RAY_ADDRESS), else started here and stopped at the end."""
+
+    def __enter__(self) -> None:
+        self.started = not ray.is_initialized()
+        if self.started:
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+
+    def __exit__(self, *_: object) -> None:
+        if self.started:
+            ray.shutdown()
+
+
+def _save_best_child(output: Path, retrained: Sequence[tune.Result]) -> None:
+    """Write the weights of the best search's retrained child, with what is needed to build it again."""
+    best = json.loads((output / "best_architecture.json").read_text())
+    for result in retrained:
+        if result.checkpoint is None or not result.metrics:
+            continue
+        if (result.metrics["method"], result.metrics["search_seed"]) == (best["method"], best["seed"]):
+            with result.checkpoint.as_directory() as folder:
+                state = load_state(Path(folder) / CHECKPOINT_FILE)
+            child = {**best, "config": json.loads(result.metrics["config_json"]), "state_dict": state["child"]}
+            with replacing(output / "best_child.pt") as file:
+                torch.save(child, file)
+            return
+    logger.warning("the best architecture was not retrained; %s is not written", output / "best_child.pt")

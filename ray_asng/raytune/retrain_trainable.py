@@ -1,0 +1,112 @@
+"""The retraining of one architecture from scratch as one Tune trial; one `step` is one epoch."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray import tune
+
+from ray_asng.config import SearchConfig, name_of
+from ray_asng.randomness import drawing_from
+from ray_asng.raytune.allocation import claim_device, request
+from ray_asng.raytune.state_file import load_state, save_state
+from ray_asng.raytune.versions import versions
+from ray_asng.retrain import Retraining, RetrainSettings
+from ray_asng.space import Architecture, nearest
+from ray_asng.supernets.supernet import Supernet
+
+CHECKPOINT_FILE = "retraining.pt"
+
+_RECIPE = tuple(setting.name for setting in dataclasses.fields(RetrainSettings))
+_OWN = ("search", "found", "seed", "space_options")
+
+
+class RetrainTrainable(tune.Trainable):
+    """One retraining.
+
+    Keys of `config`: `search`, the config of the search (space, task, split, devices); `found`, what it found: a dict
+    with `architecture` (decision name -> option), and for reports `method` and `seed`; `seed` of the retraining;
+    `space_options` over those of the search (`affine=True` by default where the space has it); and the fields of
+    `RetrainSettings`.
+
+    Raises (in `setup`):
+        ValueError: an unknown key, or an architecture that is not of the space.
+    """
+
+    @classmethod
+    def default_resource_request(cls, config: Mapping[str, Any]) -> tune.PlacementGroupFactory | None:
+        """What `cpus` and `gpus` of the search's config ask for; None without them."""
+        return request(SearchConfig.from_mapping(config["search"]))
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Build the child with fresh weights."""
+        known = (*_RECIPE, *_OWN)
+        for key in config:
+            if key not in known and not key.startswith("__"):
+                raise ValueError(f"unknown config key {key!r}{nearest(key, known)}")
+        self.resolved = SearchConfig.from_mapping(config["search"])
+        self.device = claim_device(self.resolved, self.trial_resources)
+        task = self.resolved.build_task()
+        seed = int(config["seed"])
+        with drawing_from(torch.Generator().manual_seed(seed)):
+            supernet = Supernet(self.resolved.build_module(task, **self._space_options(config)))
+        self.architecture: Architecture = supernet.space.architecture(config["found"]["architecture"])
+        self.retraining = Retraining(
+            supernet.extract(self.architecture),
+            task,
+            RetrainSettings(**{key: config[key] for key in _RECIPE if key in config}),
+            choice_paths=supernet.choice_paths,
+            seed=seed,
+            device=self.device,
+        )
+        self._constant = self._describe(config, supernet)
+
+    def _space_options(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        has_affine = "affine" in inspect.signature(self.resolved.space_builder).parameters
+        return {**({"affine": True} if has_affine else {}), **config.get("space_options", {})}
+
+    def _describe(self, config: Mapping[str, Any], supernet: Supernet) -> dict[str, Any]:
+        graph = supernet.space.graph(self.architecture)
+        task = self.retraining.task
+        return {
+            "kind": "retraining",
+            "method": config["found"].get("method", "given"),
+            "search_seed": int(config["found"].get("seed", -1)),
+            "space": name_of(self.resolved.space),
+            "task": task.name,
+            "seed": int(config["seed"]),
+            "split_seed": int(self.resolved.split_seed),
+            "metric": task.metric,
+            "higher_is_better": task.higher_is_better,
+            "epochs": self.retraining.settings.epochs,
+            "architecture": self.architecture.to_json(),
+            "architecture_text": supernet.space.text(self.architecture),
+            "architecture_graph": "" if graph is None else json.dumps(graph),
+            "device": str(self.device),
+            "versions": json.dumps(versions()),
+            "config_json": json.dumps(config, default=name_of, sort_keys=True),
+        }
+
+    def step(self) -> dict[str, Any]:
+        """Run one epoch."""
+        metrics = self.retraining.run_epoch()
+        return {**self._constant, **metrics, "done": self.retraining.is_done}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Write the whole state into one file of fixed name."""
+        save_state(self.retraining.state_dict(), Path(checkpoint_dir) / CHECKPOINT_FILE)
+
+    def load_checkpoint(self, checkpoint_dir: str) -> None:  # type: ignore[override]  # a directory is what is saved
+        """Go on from a checkpoint."""
+        self.retraining.load_state_dict(load_state(Path(checkpoint_dir) / CHECKPOINT_FILE))
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Start anew with another config in the same process."""
+        self.setup(new_config)
+        return True
