@@ -24,8 +24,8 @@ $(VENV)/.installed-dev: setup.cfg pyproject.toml | $(BIN)/python
 	@touch $@ $(VENV)/.installed
 
 .PHONY: demo
-demo: $(VENV)/.installed  ## Install, run the main job on the embedded data (4 minutes), show where everything is
-	$(BIN)/ray-asng search --output $(OUTPUT) --overwrite
+demo: $(VENV)/.installed  ## Install, run the main job on the embedded data (4 minutes), say where everything is
+	$(BIN)/ray-asng search --output $(OUTPUT) $(if $(wildcard $(OUTPUT)/job.json),--resume)
 
 .PHONY: test
 test: $(VENV)/.installed-dev  ## Install with the dev extra and run the tests, but for those marked slow

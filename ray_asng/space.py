@@ -239,7 +239,7 @@ class SearchSpace:
     def _checked(decision: Decision, value: Value) -> Value:
         if not isinstance(decision, Categorical):
             return decision.check(value)
-        if value not in decision.options:
+        if not isinstance(value, str) or value not in decision.options:
             raise ValueError(f"decision {decision.name!r} has the options {list(decision.options)!r}, got {value!r}")
         return value
 

@@ -97,6 +97,10 @@ class OneOf(nn.Module):
             )
         return self.now.run(self.candidates, inputs)  # type: ignore[arg-type]  # a ModuleList is indexed like a list
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: how the choice ran last is no part of it (its weights may carry a graph)."""
+        return {**self.__dict__, "now": None}
+
     def is_parameter_free(self, index: int) -> bool:
         """Whether option number `index` has no weights of its own, such as a skip connection or pooling."""
         return next(self.candidates[index].parameters(), None) is None

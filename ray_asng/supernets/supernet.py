@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import nn
 
-from ray_asng.space import Architecture, Categorical, SearchSpace, Value
+from ray_asng.space import Architecture, Categorical, SearchSpace, Value, nearest
 from ray_asng.supernets.choice import Hard, Mixture, One, OneOf, Run
 
 
@@ -61,7 +61,7 @@ class Supernet(nn.Module):
         self._places: dict[str, list[str]] = {}
         for path, choice in module.named_modules():
             if isinstance(choice, OneOf):
-                self._add(choice.name or path, path, choice)
+                self._add(choice.name or path or "choice", path, choice)
         if not self.choices:
             raise ValueError(
                 f"no choice found in {type(module).__name__}; put OneOf({{...}}) where the search shall decide"
@@ -124,7 +124,7 @@ class Supernet(nn.Module):
             indices = self._indices(way.architecture)
             runs: dict[str, Run] = {name: Hard(index, way.weights[name]) for name, index in indices.items()}
         elif any(isinstance(value, torch.Tensor) for value in way.values()):
-            runs = self._mixtures(way)  # type: ignore[arg-type]  # the values are tensors
+            runs = self._mixtures(way)  # type: ignore[arg-type]  # a value that is no tensor is refused there
         else:
             runs = {name: One(index) for name, index in self._indices(way).items()}  # type: ignore[arg-type]
         for name, choices in self.choices.items():
@@ -135,15 +135,12 @@ class Supernet(nn.Module):
         try:
             if len(architecture) == len(self._option_index):
                 return {name: index[architecture[name]] for name, index in self._option_index.items()}  # type: ignore[index]
-        except KeyError:
+        except (KeyError, TypeError):  # no such decision or option, or an option that cannot be one
             pass
         return self._indices(self.space.architecture(architecture))  # raises, with what is wrong
 
     def _mixtures(self, weights: Mapping[str, torch.Tensor]) -> dict[str, Run]:
-        for name, index in self._option_index.items():
-            if name not in weights or weights[name].shape != (len(index),):
-                got = tuple(weights[name].shape) if name in weights else "none"
-                raise ValueError(f"decision {name!r} needs mixing weights of shape ({len(index)},), got {got}")
+        self._check(weights)
         constants = [name for name in self.choices if not weights[name].requires_grad]
         # One transfer for all decisions: asking each weight by itself would wait for the device each time.
         values = torch.cat([weights[name] for name in constants]).tolist() if constants else []
@@ -155,6 +152,18 @@ class Supernet(nn.Module):
                 used = [i for i, value in enumerate(mine) if value != 0.0] or [0]  # type: ignore[assignment]
             runs[name] = Mixture(tuple(used), weights[name])
         return runs
+
+    def _check(self, weights: Mapping[str, torch.Tensor]) -> None:
+        unknown = [name for name in weights if name not in self.choices]
+        if unknown:
+            raise ValueError(
+                f"mixing weights for an unknown decision {unknown[0]!r}{nearest(unknown[0], self.space.names)}"
+            )
+        for name, index in self._option_index.items():
+            given = weights.get(name)
+            if not isinstance(given, torch.Tensor) or given.shape != (len(index),):
+                got = tuple(given.shape) if isinstance(given, torch.Tensor) else repr(given)
+                raise ValueError(f"decision {name!r} needs mixing weights of shape ({len(index)},), got {got}")
 
     def extract(self, architecture: Mapping[str, Value]) -> nn.Module:
         """The child network: a copy in which every choice is replaced by the chosen operation.

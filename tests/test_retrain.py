@@ -1,0 +1,105 @@
+"""Retraining from scratch: the recipe, exact recovery, what is measured."""
+
+import pytest
+import torch
+from torch import nn
+
+from ray_asng import Supernet, tasks
+from ray_asng.randomness import drawing_from
+from ray_asng.retrain import Retraining, RetrainSettings, count_flops, drop_path
+from ray_asng.supernets.nasbench201 import NASBench201
+
+EDGES = ("edge_0_1", "edge_0_2", "edge_1_2", "edge_0_3", "edge_1_3", "edge_2_3")
+TIMES = {"samples_per_second", "wall_seconds", "device_seconds", "peak_memory_bytes"}
+
+
+def retraining(operation="nor_conv_3x3", width=4, **settings):
+    with drawing_from(torch.Generator().manual_seed(0)):
+        supernet = Supernet(NASBench201(width=width, cells=1, in_channels=1, affine=True))
+    child = supernet.extract(dict.fromkeys(EDGES, operation))
+    recipe = RetrainSettings(**{"epochs": 3, "batch_size": 128, **settings})
+    return Retraining(child, tasks.digits(), recipe, choice_paths=supernet.choice_paths, seed=1)
+
+
+def run(one, epochs):
+    return [{k: v for k, v in one.run_epoch().items() if k not in TIMES} for _ in range(epochs)]
+
+
+@pytest.mark.parametrize("settings", [{}, {"drop_path": 0.3, "ema": 0.9, "label_smoothing": 0.1}])
+def test_a_resumed_retraining_goes_on_bit_for_bit(settings):
+    straight, stopped, resumed = (retraining(**settings) for _ in range(3))
+    rows = run(straight, 3)
+    run(stopped, 1)
+    torch.rand(3)
+    resumed.load_state_dict(stopped.state_dict())
+    assert run(resumed, 2) == rows[1:]
+
+
+def test_a_retrained_child_reaches_98_percent_on_digits():
+    child = retraining(width=8, epochs=20, batch_size=64)
+    assert run(child, 20)[-1]["test_accuracy"] >= 0.98
+
+
+def test_the_measured_network_is_the_moving_average_if_there_is_one():
+    plain, averaged = retraining(ema=0.0), retraining(ema=0.99)
+    assert plain.network is plain.child
+    assert averaged.network is not averaged.child
+    first, second = run(plain, 1)[0], run(averaged, 1)[0]
+    assert first["train_loss"] == second["train_loss"]
+    assert first["test_loss"] != second["test_loss"]
+
+
+def test_label_smoothing_is_in_the_training_loss_only():
+    hard, soft = retraining(), retraining(label_smoothing=0.2)
+    assert run(soft, 1)[0]["train_loss"] != run(hard, 1)[0]["train_loss"]
+    assert soft.task.loss(torch.zeros(1, 10), torch.zeros(1, dtype=torch.long)) == pytest.approx(2.302585)
+
+
+def test_drop_path_keeps_the_mean_and_drops_whole_examples():
+    with drawing_from(torch.Generator().manual_seed(0)):
+        dropped = drop_path(torch.ones(4000, 3, 2), 0.25)
+    per_example = dropped.flatten(1)
+    assert ((per_example == 0).all(1) | torch.isclose(per_example, torch.tensor(4 / 3)).all(1)).all()
+    assert float(dropped.mean()) == pytest.approx(1.0, abs=0.04)
+
+
+def test_drop_path_leaves_no_hook_behind():
+    one = retraining(drop_path=0.5)
+    run(one, 2)
+    assert not any(module._forward_hooks for module in one.child.modules())
+
+
+def test_drop_path_acts_on_the_chosen_operations():
+    """Without any skip connection, dropping changes the training loss from the second epoch on."""
+    plain, dropping = run(retraining(), 2), run(retraining(drop_path=0.5), 2)
+    assert plain[0]["train_loss"] == dropping[0]["train_loss"]
+    assert plain[1]["train_loss"] != dropping[1]["train_loss"]
+
+
+def test_flops_are_two_for_each_multiply_add():
+    class Flat(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(64, 10)
+
+        def forward(self, x):
+            return self.layer(x.flatten(1))
+
+    assert count_flops(Flat(), tasks.digits()) == 2 * 64 * 10
+
+
+def test_the_child_of_another_architecture_is_refused():
+    state = retraining().state_dict()
+    with pytest.raises(ValueError, match="another network"):
+        retraining("nor_conv_1x1").load_state_dict(state)
+
+
+@pytest.mark.parametrize("settings", [{"epochs": 0}, {"lr": 0.0}, {"ema": 1.0}, {"drop_path": -0.1}])
+def test_a_recipe_without_meaning_is_refused(settings):
+    with pytest.raises(ValueError, match="got"):
+        RetrainSettings(**settings)
+
+
+def test_an_unknown_field_of_the_recipe_is_named():
+    with pytest.raises(ValueError, match=r"unknown field 'droppath'.* did you mean 'drop_path'"):
+        RetrainSettings.from_mapping({"droppath": 0.1})

@@ -1,0 +1,272 @@
+"""The one-shot loop: what a step does, what a report holds, and exact recovery."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from ray_asng import OneOf, Supernet, registry, tasks
+from ray_asng.config import SearchConfig
+from ray_asng.optimizers.asng import ASNG
+from ray_asng.raytune.state_file import load_state, save_state
+from ray_asng.search import Search
+from ray_asng.settings import SearchSettings
+
+TIMES = {"samples_per_second", "wall_seconds", "device_seconds", "peak_memory_bytes"}
+SMALL = {
+    "space_options": {"width": 4, "cells": 1},
+    "steps_per_epoch": 3,
+    "batch_size": 16,
+    "epochs": 4,
+    "method_options": {},
+}
+
+
+def build(method="asng", seed=0, **settings):
+    options = {"candidates": 5} if method == "random_search" else {}
+    return SearchConfig.from_mapping(
+        {**SMALL, "method": method, "seed": seed, "method_options": options, **settings}
+    ).build_search()
+
+
+def run(search, epochs):
+    return [{k: v for k, v in search.run_epoch().items() if k not in TIMES} for _ in range(epochs)]
+
+
+def same(one, other):
+    """Whether two states are equal bit for bit."""
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
+
+
+def without_times(state):
+    return {key: value for key, value in state.items() if key != "wall_seconds"}
+
+
+class Planted(nn.Module):
+    """One option of each of three decisions lets the input through, the others give noise-free nothing."""
+
+    def __init__(self):
+        super().__init__()
+        self.choices = nn.ModuleList(
+            OneOf({"zero": Scale(0.0), "through": nn.Identity(), "half": Scale(0.01)}, name=f"c{i}") for i in range(3)
+        )
+        self.head = nn.Linear(64, 10)
+
+    def forward(self, x):
+        x = x.flatten(1)
+        for choice in self.choices:
+            x = choice(x)
+        return self.head(x)
+
+
+class Scale(nn.Module):
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x):
+        return x * self.factor
+
+
+class WithDropoutAndStatistics(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(64)
+        self.layer = OneOf({"a": nn.Linear(64, 32), "b": nn.Sequential(nn.Linear(64, 32), nn.Tanh())}, name="layer")
+        self.head = nn.Sequential(nn.Dropout(0.5), nn.Linear(32, 10))
+
+    def forward(self, x):
+        return self.head(self.layer(self.norm(x.flatten(1))))
+
+
+def search_on(module, seed=0, **settings):
+    supernet = Supernet(module)
+    chosen = SearchSettings(**{"epochs": 4, "steps_per_epoch": 5, "batch_size": 32, **settings})
+    return Search(supernet, tasks.digits(), ASNG(supernet.space, seed), chosen, seed=seed)
+
+
+@pytest.mark.parametrize("method", list(registry.methods))
+def test_a_restored_search_goes_on_bit_for_bit(method):
+    straight, stopped, resumed = build(method), build(method), build(method)
+    rows = run(straight, 4)
+    run(stopped, 2)
+    resumed.load_state_dict(stopped.state_dict())
+    assert run(resumed, 2) == rows[2:]
+    assert same(without_times(resumed.state_dict()), without_times(straight.state_dict()))
+
+
+def test_a_search_restored_from_a_file_in_a_fresh_process_goes_on_bit_for_bit(tmp_path):
+    straight, stopped = build(), build()
+    rows = run(straight, 4)
+    run(stopped, 2)
+    save_state(stopped.state_dict(), tmp_path / "state.pt")
+    script = (
+        "import sys, json; from pathlib import Path\n"
+        "sys.path.insert(0, sys.argv[1]); folder = Path(sys.argv[2])\n"
+        "import torch; torch.set_num_threads(int(sys.argv[3]))\n"
+        "from test_search import *\n"
+        "search = build(); search.load_state_dict(load_state(folder / 'state.pt'))\n"
+        "print(json.dumps(run(search, 2))); save_state(search.state_dict(), folder / 'end.pt')\n"
+    )
+    arguments = [str(Path(__file__).parent), str(tmp_path), str(torch.get_num_threads())]
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == rows[2:]
+    assert same(without_times(load_state(tmp_path / "end.pt")), without_times(straight.state_dict()))
+
+
+def test_dropout_and_running_statistics_are_recovered_too():
+    torch.manual_seed(0)
+    module = WithDropoutAndStatistics()
+    weights = {key: value.clone() for key, value in module.state_dict().items()}
+    straight = search_on(module)
+    rows = run(straight, 4)
+    again = WithDropoutAndStatistics()
+    again.load_state_dict(weights)
+    first = search_on(again)
+    run(first, 2)
+    second = search_on(WithDropoutAndStatistics())
+    second.load_state_dict(first.state_dict())
+    torch.rand(7)  # the global generator is somewhere else now
+    assert run(second, 2) == rows[2:]
+
+
+def test_one_seed_gives_the_same_rows_twice_and_another_seed_others():
+    assert run(build(seed=1), 2) == run(build(seed=1), 2)
+    assert run(build(seed=1), 2) != run(build(seed=2), 2)
+
+
+def test_a_search_leaves_the_global_generators_alone():
+    torch_before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002  # the global state is what is looked at
+    run(build("darts"), 1)
+    assert torch.equal(torch.get_rng_state(), torch_before)
+    assert np.array_equal(np.random.get_state()[1], numpy_before)  # noqa: NPY002
+
+
+@pytest.mark.parametrize("method", list(registry.methods))
+def test_reports_are_plain_finite_and_have_the_same_keys(method):
+    rows = run(build(method, warmup_epochs=1), 4)
+    common = {"train_loss", "valid_loss", "train_accuracy", "valid_accuracy", "path_accuracy", "convergence", "entropy"}
+    common |= {"parameter_free_share", "architecture", "probabilities", "evaluations", "epoch"}
+    for row in rows:
+        assert row.keys() == rows[0].keys() >= common
+        assert json.loads(json.dumps(row, allow_nan=False)) == row
+        assert all(math.isclose(sum(p), 1.0, abs_tol=1e-4) for p in row["probabilities"])
+
+
+def test_asng_finds_a_planted_architecture():
+    torch.manual_seed(0)
+    search = search_on(Planted(), epochs=8, steps_per_epoch=40, lr=0.1)
+    rows = run(search, 8)
+    assert json.loads(rows[-1]["architecture"]) == {"c0": "through", "c1": "through", "c2": "through"}
+    assert rows[-1]["convergence"] > 0.6 > rows[0]["convergence"] - 0.2
+    assert rows[-1]["path_accuracy"] > 0.8
+
+
+def test_the_distribution_stands_still_during_warm_up():
+    search = build(warmup_epochs=2)
+    first, second, third = run(search, 3)
+    assert first["probabilities"] == second["probabilities"] == [[0.2] * 5] * 6
+    assert second["evaluations"] == 0 < third["evaluations"]
+    assert third["probabilities"] != first["probabilities"]
+
+
+def test_weights_that_no_sampled_path_used_are_left_untouched():
+    torch.manual_seed(0)
+    module = WithDropoutAndStatistics()
+    search = search_on(module, steps_per_epoch=1)
+    before = {name: value.clone() for name, value in module.named_parameters()}
+    inputs, targets = search.batch("train")
+    loss, _ = search.loss_and_score(inputs, targets, {"layer": "a"})
+    loss.backward()
+    search.step_weights()
+    run(search, 0)
+    changed = {name for name, value in module.named_parameters() if not torch.equal(value, before[name])}
+    assert any(name.startswith("layer.candidates.0") for name in changed)
+    assert not any(name.startswith("layer.candidates.1") for name in changed)
+
+
+def test_running_statistics_stand_still_while_architectures_are_evaluated():
+    torch.manual_seed(0)
+    module = WithDropoutAndStatistics()
+    search = search_on(module)
+    before = module.norm.running_mean.clone()
+    search.evaluate({"layer": "a"})
+    assert torch.equal(module.norm.running_mean, before)
+    run(search, 1)
+    steps = int(module.norm.num_batches_tracked)
+    assert steps == 5 * 2  # two paths of each of the five training batches, none of the validation batches
+
+
+def test_the_learning_rate_follows_a_cosine_to_zero():
+    search = build(lr=0.1)
+    rates = [row["learning_rate"] for row in run(search, 4)]
+    steps = np.array([2, 5, 8, 11])  # the last of three steps of each epoch
+    np.testing.assert_allclose(rates, 0.05 * (1 + np.cos(np.pi * steps / 12)))
+
+
+@pytest.mark.parametrize("settings", [{"precision": "bfloat16"}, {"memory_format": "contiguous"}])
+def test_precision_and_memory_format_change_numbers_little(settings):
+    plain, other = run(build(), 1)[0], run(build(**settings), 1)[0]
+    assert other["train_loss"] == pytest.approx(plain["train_loss"], rel=0.05)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", lambda parameters: torch.optim.RMSprop(parameters, lr=1e-3)])
+def test_other_weight_optimizers_resume_exactly(optimizer):
+    straight, stopped, resumed = (build(weight_optimizer=optimizer) for _ in range(3))
+    rows = run(straight, 4)
+    run(stopped, 2)
+    resumed.load_state_dict(stopped.state_dict())
+    assert run(resumed, 2) == rows[2:]
+
+
+def test_a_checkpoint_of_another_space_method_or_network_is_refused():
+    state = build().state_dict()
+    with pytest.raises(ValueError, match="another method"):
+        build("sng").load_state_dict(state)
+    with pytest.raises(ValueError, match="another space"):
+        build(space_options={"width": 4, "cells": 1, "operations": ["none", "nor_conv_3x3"]}).load_state_dict(state)
+    with pytest.raises(ValueError, match="other layers"):
+        build(space_options={"width": 8, "cells": 1}).load_state_dict(state)
+
+
+def test_a_checkpoint_of_a_newer_format_is_refused():
+    state = build().state_dict()
+    with pytest.raises(ValueError, match=r"format 99.*upgrade"):
+        build().load_state_dict({**state, "format": 99})
+
+
+def test_other_seeds_and_rates_may_take_over_a_checkpoint():
+    state = build().state_dict()
+    search = build(seed=5, lr=0.5)
+    search.load_state_dict(state)
+    assert run(search, 1)[0]["learning_rate"] == pytest.approx(0.5, rel=0.1)
+
+
+def test_a_batch_larger_than_the_split_is_refused():
+    with pytest.raises(ValueError, match=r"batch_size must be at least 1 and at most 7.., .* got 5000"):
+        build(batch_size=5000)
+
+
+def test_a_loss_that_diverges_ends_the_search_with_the_remedy():
+    torch.manual_seed(0)
+    with pytest.raises(FloatingPointError, match="lower lr"):
+        run(search_on(Planted(), lr=1e30, grad_clip=1e30, momentum=0.0, steps_per_epoch=20), 1)
+
+
+def test_running_on_after_the_end_is_refused():
+    search = build(epochs=1)
+    run(search, 1)
+    with pytest.raises(RuntimeError, match="done"):
+        search.run_epoch()
