@@ -21,6 +21,7 @@ class SampledSteps:
     def __init__(self, search: Search, optimizer: SamplingOptimizer) -> None:
         self.search = search
         self.optimizer = optimizer
+        self.buffers = list(search.supernet.buffers())
         self.samples = search.settings.samples or int(getattr(optimizer, "samples", 2))
 
     def weight_step(self, tally: Tally) -> None:
@@ -35,7 +36,7 @@ class SampledSteps:
         inputs, targets = self.search.batch("valid")
         proposals = self.optimizer.ask(self.samples)
         losses = []
-        with torch.no_grad(), buffers_kept(self.search.supernet):
+        with torch.no_grad(), buffers_kept(self.buffers):
             for proposal in proposals:
                 loss, score = self.search.loss_and_score(inputs, targets, proposal.architecture)
                 tally.add(loss, score, len(targets))
@@ -52,6 +53,7 @@ class MixedSteps:
     def __init__(self, search: Search, optimizer: MixingOptimizer) -> None:
         self.search = search
         self.optimizer = optimizer
+        self.buffers = list(search.supernet.buffers())
         self._batches: dict[str, tuple[Any, torch.Tensor]] = {}
         self._tally = Tally()
 
@@ -80,7 +82,7 @@ class MixedSteps:
     def architecture_step(self, tally: Tally, *, learn: bool) -> None:
         self._batches["valid"] = self.search.batch("valid")
         self._tally = tally
-        with buffers_kept(self.search.supernet):
+        with buffers_kept(self.buffers):
             if learn:
                 self.optimizer.architecture_step(self)
                 self.search.evaluations += 1

@@ -6,7 +6,7 @@ statistics of the batch, as in training.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -14,9 +14,11 @@ from torch import nn
 
 
 @contextmanager
-def buffers_kept(module: nn.Module) -> Iterator[None]:
-    """Give every buffer (running statistics and the like) the value it had before."""
-    buffers = list(module.buffers())
+def buffers_kept(buffers: Sequence[torch.Tensor]) -> Iterator[None]:
+    """Give `buffers` (running statistics and the like) the values they had before.
+
+    They are listed by the caller once, since a walk through a supernet takes longer than a small step.
+    """
     before = [buffer.clone() for buffer in buffers]
     try:
         yield
@@ -35,7 +37,7 @@ def scoring(module: nn.Module) -> Iterator[None]:
         if isinstance(part, nn.modules.batchnorm._BatchNorm):
             part.train()
     try:
-        with torch.no_grad(), buffers_kept(module):
+        with torch.no_grad(), buffers_kept(list(module.buffers())):
             yield
     finally:
         for part, training in modes:

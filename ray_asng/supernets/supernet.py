@@ -162,7 +162,7 @@ class Supernet(nn.Module):
         for name, index in self._option_index.items():
             given = weights.get(name)
             if not isinstance(given, torch.Tensor) or given.shape != (len(index),):
-                got = tuple(given.shape) if isinstance(given, torch.Tensor) else repr(given)
+                got = tuple(given.shape) if isinstance(given, torch.Tensor) else given or "none"
                 raise ValueError(f"decision {name!r} needs mixing weights of shape ({len(index)},), got {got}")
 
     def extract(self, architecture: Mapping[str, Value]) -> nn.Module:

@@ -132,7 +132,7 @@ def same_buffers(module, before):
 def test_buffers_stand_still_while_they_are_kept(supernet):
     before = snapshot(supernet)
     architecture = {"a": "conv1", "b": "inner", "a_inner": "conv3", "b_inner": "conv3"}
-    with buffers_kept(supernet):
+    with buffers_kept(list(supernet.buffers())):
         supernet.train()(IMAGES, architecture)
         assert not same_buffers(supernet, before)
     assert same_buffers(supernet, before)
@@ -142,7 +142,7 @@ def test_buffers_are_restored_after_an_error(supernet):
     before = snapshot(supernet)
 
     def fail_after_a_pass():
-        with buffers_kept(supernet):
+        with buffers_kept(list(supernet.buffers())):
             supernet.train()(IMAGES, {"a": "conv1", "b": "conv1", "a_inner": "conv3", "b_inner": "conv3"})
             raise RuntimeError("stopped")
 

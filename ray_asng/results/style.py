@@ -1,0 +1,82 @@
+"""The look that all figures share: colours, axes, saving. Figures are objects; pyplot's global state is not used."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ray_asng import registry
+from ray_asng.results.store import replacing
+from ray_asng.results.trials import BASELINE
+
+INK = "#333333"
+FAINT = "#8c8c8c"
+
+# Distinct in print and for most colour-blind readers; blue comes first, for the method this package is named for.
+_PALETTE = (
+    "#1f6fb4",
+    "#e07b00",
+    "#2a9d5c",
+    "#a24bb0",
+    "#c8353f",
+    "#7a5c3e",
+    "#00a3b4",
+    "#d65f9e",
+    "#8a9a1f",
+    "#4b4fa8",
+)
+
+
+def method_colours(labels: Sequence[str]) -> dict[str, str]:
+    """A colour for every label; a registered method has the same one in every report, the baseline is grey."""
+    known = list(registry.methods)
+    colours = {label: _PALETTE[known.index(label) % len(_PALETTE)] for label in labels if label in known}
+    free = [colour for colour in _PALETTE if colour not in colours.values()] or list(_PALETTE)
+    others = [label for label in labels if label not in colours and label != BASELINE]
+    colours.update({label: free[index % len(free)] for index, label in enumerate(others)})
+    if BASELINE in labels:
+        colours[BASELINE] = FAINT
+    return colours
+
+
+def option_colours(options: Sequence[str]) -> dict[str, str]:
+    """A colour for every option of a space, by position; `none` is grey."""
+    present = [option for option in options if option != "none"]
+    colours = {option: _PALETTE[index % len(_PALETTE)] for index, option in enumerate(present)}
+    return {option: colours.get(option, FAINT) for option in options}
+
+
+def plain_axes(axes: Axes, title: str, xlabel: str = "") -> None:
+    """Title at the left, a faint horizontal grid, no box."""
+    axes.set_title(title, loc="left", fontsize=10, color=INK)
+    axes.set_xlabel(xlabel, fontsize=9, color=INK)
+    axes.tick_params(labelsize=8, colors=INK, length=3)
+    axes.grid(axis="y", color="#e6e6e6", linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color("#bfbfbf")
+
+
+def headline(figure: Figure, text: str, note: str = "") -> None:
+    """The figure's title at its left edge, a smaller line of explanation below it."""
+    figure.suptitle(text, x=0.01, ha="left", fontsize=12, fontweight="bold", color=INK)
+    if note:
+        figure.supxlabel(note, x=0.01, ha="left", fontsize=8, color=FAINT)
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write a PNG by replacement."""
+    with replacing(path) as file:
+        figure.savefig(file, format="png", dpi=130)
+    return path
+
+
+def file_part(label: str) -> str:
+    """A label as part of a file name."""
+    return re.sub(r"[^A-Za-z0-9_.=-]+", "_", label).strip("_")
