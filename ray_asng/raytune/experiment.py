@@ -115,9 +115,10 @@ def run_job(job: Job) -> Report:
         ValueError: a bad config, before anything is started.
         RuntimeError: every search failed.
     """
+    if not job.methods and job.retraining is None:
+        raise ValueError("the job has neither a method nor a retraining; there is nothing to do")
     given = job.given()
     metric = job.checked_config().build_task().metric
-    written: Report | None = None
     with _ray_session():
         found = []
         if job.methods:
@@ -125,22 +126,15 @@ def run_job(job: Job) -> Report:
             found = [_found(result.metrics) for result in searches if result.error is None and result.metrics]
             if not found:
                 raise RuntimeError(f"every search failed; the errors are in {job.output / 'tune' / 'search'}")
-            written = write_results(job.output, job.command)
+        retrained = []
         if job.retraining is not None:
             space = _retraining_space(job, [*found, *given])
             retrained = _results(_fit(job, "retraining", RetrainTrainable, space, None, metric))
-            written = write_results(job.output, job.command)
-            if found:
-                _save_best_child(job.output, retrained)
-    if written is None:
-        raise ValueError("the job has neither a method nor a retraining; there is nothing to do")
-    return written
-
-
-def write_results(output: Path, command: str) -> Report:
-    """Make the Parquet data set, the report and the figures from what Tune wrote so far."""
-    write_table(collect(output, command), output / "results.parquet")
-    return write_report(output)
+    write_table(collect(job.output, job.command), job.output / "results.parquet")
+    report = write_report(job.output)
+    if found and retrained:
+        _save_best_child(job.output, retrained)
+    return report
 
 
 def _results(grid: tune.ResultGrid) -> list[tune.Result]:
@@ -224,6 +218,8 @@ class _ray_session:
         self.started = not ray.is_initialized()
         if self.started:
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+            # The newer output of Tune prints every column of every trial and has no choice of columns.
+            os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
             ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
 
     def __exit__(self, *_: object) -> None:
