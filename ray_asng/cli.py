@@ -21,7 +21,7 @@ DEFAULT_METHODS = ("asng:4", "random_search:2", "darts:2")
 _SMOKE_METHODS = ("asng:1", "darts:1")
 
 # Sizes of the default job: four minutes on two cores. Those of --smoke end in under a minute.
-_DEFAULT: dict[str, Any] = {"epochs": 30, "retrain_epochs": 30, "space_options": {"width": 8, "cells": 1}}
+_DEFAULT: dict[str, Any] = {"epochs": 25, "retrain_epochs": 30, "space_options": {"width": 8, "cells": 1}}
 _SMOKE: dict[str, Any] = {
     "epochs": 2,
     "steps_per_epoch": 4,
@@ -152,11 +152,13 @@ def _plan(
         config["epochs"] = epochs
     if data_dir is not None:
         config["data_dir"] = str(data_dir.resolve())
+    # Narrow networks differ by their width more than by their cells.
+    retrained_as = {"space_options": {"width": 16}} if space == "nasbench201" and not smoke else {}
     chosen = () if methods is None else methods or (_SMOKE_METHODS if smoke else DEFAULT_METHODS)
     return {
         "methods": dict(_method(text, seeds) for text in chosen),
         "config": config,
-        "retraining": {"epochs": length, **_pairs("--set-retrain", recipe)} if length else None,
+        "retraining": {**retrained_as, "epochs": length, **_pairs("--set-retrain", recipe)} if length else None,
         "retrain_seeds": retrain_seeds,
         "architectures": list(architectures),
         "random_architectures": random_architectures,

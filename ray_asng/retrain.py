@@ -52,8 +52,8 @@ class RetrainSettings:
     """
 
     epochs: int = 30
-    batch_size: int = 64
-    lr: float = 0.05
+    batch_size: int = 128
+    lr: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 5e-4
     grad_clip: float = 5.0

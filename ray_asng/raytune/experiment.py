@@ -45,7 +45,8 @@ class Job:
         output: folder of everything it writes.
         methods: name -> number of seeds (0, 1, ...); none leaves searching out.
         config: what all searches have in common, as for `SearchTrainable`.
-        retraining: fields of `RetrainSettings`; None leaves retraining out.
+        retraining: fields of `RetrainSettings`, and `space_options` over those of the searches; None leaves
+            retraining out.
         retrain_seeds: retrainings of every architecture (seeds 0, 1, ...).
         architectures: what is retrained besides what the searches find, as JSON or in the notation of the space.
         random_architectures: how many uniformly drawn architectures are retrained for comparison.
@@ -72,7 +73,8 @@ class Job:
                 raise ValueError(f"method {method!r} needs at least one seed, got {seeds}")
             SearchConfig.from_mapping({**self.config, "method": method, "seed": 0})
         if self.retraining is not None:
-            RetrainSettings.from_mapping(self.retraining)
+            recipe = {key: value for key, value in self.retraining.items() if key != "space_options"}
+            RetrainSettings.from_mapping(recipe)
         return SearchConfig.from_mapping({**self.config, "seed": 0})
 
     def given(self) -> list[dict[str, Any]]:
@@ -199,7 +201,7 @@ def _fit(
             progress_reporter=tune.CLIReporter(
                 metric_columns=columns, parameter_columns=[], max_report_frequency=15, max_progress_rows=40
             ),
-            verbose=1,
+            verbose=2,
         ),
     )
     return tuner.fit()
