@@ -352,6 +352,6 @@ class SearchSpace:
 
 def nearest(name: str, known: Sequence[str]) -> str:
     """The tail of an error message about an unknown name: the nearest known one, and all of them."""
-    close = difflib.get_close_matches(name, known, n=1)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"; did you mean {close[0]!r}?" if close else ";"
     return f"{hint} known: {', '.join(sorted(known)) or 'none'}"

@@ -199,9 +199,13 @@ def _fit(
                 checkpoint_frequency=job.checkpoint_every, num_to_keep=2, checkpoint_at_end=True
             ),
             progress_reporter=tune.CLIReporter(
-                metric_columns=columns, parameter_columns=[], max_report_frequency=15, max_progress_rows=40
+                metric_columns=columns,
+                parameter_columns=[],
+                max_report_frequency=15,
+                max_progress_rows=40,
+                print_intermediate_tables=True,
             ),
-            verbose=2,
+            verbose=1,
         ),
     )
     return tuner.fit()

@@ -1,0 +1,109 @@
+"""`SearchTrainable` as an object: checkpoints, reset, resources, errors. No Ray session is needed for these."""
+
+import json
+import math
+
+import pytest
+import torch
+from ray import tune
+
+from ray_asng import ASNGTrainable, SearchTrainable, tasks
+from ray_asng.raytune.state_file import load_state
+
+SMALL = {"space_options": {"width": 4, "cells": 1}, "steps_per_epoch": 3, "batch_size": 16, "epochs": 4, "seed": 0}
+TIMES = {"samples_per_second", "wall_seconds", "device_seconds", "peak_memory_bytes"}
+FROM_TUNE = {"time_this_iter_s", "time_total_s", "time_since_restore", "timestamp", "date", "trial_id", "pid"}
+FROM_TUNE |= {"iterations_since_restore", "training_iteration", "hostname", "node_ip", "config"}
+
+
+def rows(trainable, epochs):
+    reports = [trainable.train() for _ in range(epochs)]
+    return [{k: v for k, v in row.items() if k not in TIMES | FROM_TUNE} for row in reports]
+
+
+def test_results_are_plain_finite_and_have_the_same_keys():
+    reports = rows(SearchTrainable(SMALL), 4)
+    assert all(row.keys() == reports[0].keys() for row in reports)
+    assert json.loads(json.dumps(reports, allow_nan=False)) == reports
+    assert [row["done"] for row in reports] == [False, False, False, True]
+
+
+@pytest.mark.parametrize("method", ["asng", "darts"])
+def test_a_trial_restored_from_its_checkpoint_goes_on_bit_for_bit(method, tmp_path):
+    config = {**SMALL, "method": method}
+    straight, stopped = SearchTrainable(config), SearchTrainable(config)
+    expected = rows(straight, 4)
+    rows(stopped, 2)
+    stopped.save(str(tmp_path / "checkpoint"))
+    resumed = SearchTrainable(config)
+    resumed.restore(str(tmp_path / "checkpoint"))
+    assert rows(resumed, 2) == expected[2:]
+    weights = zip(straight.search.parameters, resumed.search.parameters, strict=True)
+    assert all(torch.equal(one, other) for one, other in weights)
+
+
+def test_a_checkpoint_is_one_file_of_fixed_name_that_loads_without_running_code(tmp_path):
+    trainable = SearchTrainable(SMALL)
+    trainable.train()
+    trainable.save_checkpoint(str(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["search.pt"]
+    assert load_state(tmp_path / "search.pt")["format"] == 1
+
+
+def test_a_folder_without_a_checkpoint_is_refused_with_what_it_holds(tmp_path):
+    (tmp_path / "other.txt").touch()
+    with pytest.raises(FileNotFoundError, match=r"expected the checkpoint file search\.pt .* found \['other\.txt'\]"):
+        SearchTrainable(SMALL).load_checkpoint(str(tmp_path))
+
+
+def test_reset_config_gives_what_a_fresh_trial_gives():
+    used = SearchTrainable({**SMALL, "method": "darts", "seed": 3})
+    rows(used, 2)
+    for config in (SMALL, {**SMALL, "method": "gaea", "seed": 7}, {**SMALL, "space_options": {"width": 6, "cells": 1}}):
+        assert used.reset_config(config) is True
+        assert rows(used, 2) == rows(SearchTrainable(config), 2)
+
+
+def test_the_receiving_trial_keeps_its_config_when_it_takes_over_a_checkpoint(tmp_path):
+    donor = SearchTrainable({**SMALL, "lr": 0.1})
+    donor.train()
+    donor.save_checkpoint(str(tmp_path))
+    receiver = SearchTrainable({**SMALL, "lr": 0.2})
+    receiver.load_checkpoint(str(tmp_path))
+    factor = 0.5 * (1 + math.cos(math.pi * 5 / 12))
+    assert receiver.train()["learning_rate"] == pytest.approx(0.2 * factor)
+
+
+def test_without_devices_in_the_config_tune_decides():
+    assert SearchTrainable.default_resource_request(SMALL) is None
+    request = SearchTrainable.default_resource_request({**SMALL, "cpus": 2, "gpus": 0.25})
+    assert request.required_resources == {"CPU": 2, "GPU": 0.25}
+
+
+def test_a_bad_config_is_refused_where_tune_asks_for_resources():
+    with pytest.raises(ValueError, match="did you mean 'epochs'"):
+        SearchTrainable.default_resource_request({**SMALL, "epoch": 3})
+
+
+def test_asng_trainable_runs_asng_only():
+    assert rows(ASNGTrainable(SMALL), 1) == rows(SearchTrainable(SMALL), 1)
+    with pytest.raises(ValueError, match="use SearchTrainable"):
+        ASNGTrainable({**SMALL, "method": "darts"})
+
+
+def test_the_config_is_reported_as_it_was_resolved():
+    row = SearchTrainable(SMALL).train()
+    config = json.loads(row["config_json"])
+    assert (config["method"], config["lr"], config["epochs"]) == ("asng", 0.025, 4)
+    assert row["architecture_text"].startswith("|")
+    assert json.loads(row["decisions"])[0]["name"] == "edge_0_1"
+
+
+@pytest.mark.ray
+def test_an_object_comes_by_with_parameters(ray_session, tmp_path):
+    trainable = tune.with_parameters(SearchTrainable, task=tasks.digits(train_fraction=0.25))
+    grid = tune.Tuner(
+        trainable, param_space={**SMALL, "epochs": 1}, run_config=tune.RunConfig(storage_path=str(tmp_path), verbose=0)
+    ).fit()
+    assert not grid.errors
+    assert grid[0].metrics["epoch"] == 1
