@@ -39,7 +39,9 @@ class _Command(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (ValueError, TypeError, FileNotFoundError, FileExistsError, ConnectionError) as error:
+        except (ValueError, TypeError, RuntimeError, FileNotFoundError, FileExistsError, ConnectionError) as error:
+            if isinstance(error, click.exceptions.Exit | click.Abort):
+                raise
             raise click.ClickException(str(error)) from error
 
 
@@ -93,8 +95,8 @@ def search(output: Path, resume: bool, overwrite: bool, **options: Any) -> None:
 
 def _start(output: Path, resume: bool, overwrite: bool, options: dict[str, Any]) -> None:
     """Run the job of `options` in `output`, or the one that was interrupted there, and say where everything is."""
-    if resume and overwrite:
-        raise click.UsageError("--resume goes on with what is there, --overwrite removes it; choose one")
+    if resume:
+        _refuse_beside_resume()
     present = [name for name in _OUR_FILES if (output / name).exists()]
     if present and not (resume or overwrite):
         raise FileExistsError(
@@ -105,15 +107,16 @@ def _start(output: Path, resume: bool, overwrite: bool, options: dict[str, Any])
 
     if resume:
         job = Job.load(output)
+        rehearsal = job.rehearse()
     else:
         job = Job(output=output, command=_typed(), **_plan(**options))
-        job.given()  # a bad config or missing data are an error before anything is removed or written
+        rehearsal = job.rehearse()  # a bad config or missing data are an error before anything is removed or written
         for name in present:
             _remove(output / name)
         output.mkdir(parents=True, exist_ok=True)
         job.save()
     try:
-        report = run_job(job)
+        report = run_job(job, rehearsal)
     except KeyboardInterrupt:
         command = click.get_current_context().info_name
         raise click.ClickException(f"interrupted; go on with: ray-asng {command} --output {output} --resume") from None
@@ -122,6 +125,19 @@ def _start(output: Path, resume: bool, overwrite: bool, options: dict[str, Any])
         click.echo(f"Missing: {sentence}")
     titles = ("summary.md", "figures", "results.parquet", "best_architecture.json", "best_child.pt")
     click.echo("\nWritten: " + ", ".join(str(output / title) for title in titles if (output / title).exists()))
+
+
+def _refuse_beside_resume() -> None:
+    """A job goes on as it was begun; an option that would change it must not be ignored in silence."""
+    context = click.get_current_context()
+    typed = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if context.get_parameter_source(str(parameter.name)) is click.core.ParameterSource.COMMANDLINE
+    ]
+    others = [name for name in typed if name not in ("--output", "--resume")]
+    if others:
+        raise click.UsageError(f"--resume goes on with the job as it was begun; leave out {', '.join(others)}")
 
 
 def _plan(
@@ -155,8 +171,12 @@ def _plan(
     # Narrow networks differ by their width more than by their cells.
     retrained_as = {"space_options": {"width": 16}} if space == "nasbench201" and not smoke else {}
     chosen = () if methods is None else methods or (_SMOKE_METHODS if smoke else DEFAULT_METHODS)
+    pairs = [_method(text, seeds) for text in chosen]
+    repeated = sorted({name for name, _ in pairs if [other for other, _ in pairs].count(name) > 1})
+    if repeated:
+        raise ValueError(f"--method names {repeated} more than once; give each method once, as NAME:SEEDS")
     return {
-        "methods": dict(_method(text, seeds) for text in chosen),
+        "methods": dict(pairs),
         "config": config,
         "retraining": {**retrained_as, "epochs": length, **_pairs("--set-retrain", recipe)} if length else None,
         "retrain_seeds": retrain_seeds,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -17,7 +20,7 @@ from ray_asng import registry
 from ray_asng.optimizers.base import Optimizer
 from ray_asng.randomness import drawing_from
 from ray_asng.search import Search
-from ray_asng.settings import SearchSettings
+from ray_asng.settings import SearchSettings, check_number, check_whole
 from ray_asng.space import nearest
 from ray_asng.supernets.supernet import Supernet
 from ray_asng.tasks.base import Task
@@ -33,8 +36,8 @@ class SearchConfig:
 
     Attributes:
         method: name, class or function building an optimizer from (space, seed=..., **method_options).
-        space: name, class or function building an `nn.Module` from **space_options.
-        task: name, class or function building a task from **task_options.
+        space: name, class or function building an `nn.Module` from **space_options; or a module to copy.
+        task: name, class or function building a task from **task_options; or a task.
         seed: of everything random in the search.
         split_seed: of the cut into training and validation half, common to the seeds and methods of a study.
         train_fraction: share of the training half; the task's default (one half) if None.
@@ -47,7 +50,7 @@ class SearchConfig:
 
     method: str | Builder = "asng"
     method_options: Mapping[str, Any] = field(default_factory=dict)
-    space: str | Builder = "nasbench201"
+    space: str | Builder | nn.Module = "nasbench201"
     space_options: Mapping[str, Any] = field(default_factory=dict)
     task: str | Builder | Task = "digits"
     task_options: Mapping[str, Any] = field(default_factory=dict)
@@ -62,19 +65,25 @@ class SearchConfig:
     data_dir: str | None = None
 
     @classmethod
-    def from_mapping(cls, config: Mapping[str, Any]) -> SearchConfig:
+    def from_mapping(cls, config: Mapping[str, Any], objects: Mapping[str, Any] | None = None) -> SearchConfig:
         """Check a Trainable's config; keys that begin with two underscores are Tune's own and ignored.
+
+        Args:
+            config: plain values.
+            objects: go over them and may be modules and tasks: what `tune.with_parameters` passes.
 
         Raises:
             ValueError: an unknown key, name or option, or a value out of range; says the nearest known one.
             TypeError: a module, array or tensor inside.
         """
-        own = {key: value for key, value in config.items() if not key.startswith("__")}
+        plain = {key: value for key, value in config.items() if not str(key).startswith("__")}
+        for key, value in plain.items():
+            _refuse_objects(str(key), value)
+        own = {**plain, **(objects or {})}
         fields = tuple(f.name for f in dataclasses.fields(cls) if f.name != "settings")
-        for key, value in own.items():
+        for key in own:
             if key not in fields + _SETTINGS:
-                raise ValueError(f"unknown config key {key!r}{nearest(key, fields + _SETTINGS)}")
-            _refuse_objects(key, value)
+                raise ValueError(f"unknown config key {key!r}{nearest(str(key), fields + _SETTINGS)}")
         if "seed" not in own:
             raise ValueError('the config needs a "seed", for example tune.grid_search([0, 1, 2, 3])')
         settings = SearchSettings(**{key: own[key] for key in _SETTINGS if key in own})
@@ -82,23 +91,41 @@ class SearchConfig:
 
     def __post_init__(self) -> None:
         for name in ("seed", "split_seed"):
-            value = getattr(self, name)
-            if not isinstance(value, (int, np.integer)) or value < 0:
-                raise ValueError(f"{name} must be a whole number from 0, got {value!r}")
-        for name in ("cpus", "gpus", "memory_fraction"):
-            value = getattr(self, name)
-            if value is not None and (not isinstance(value, (int, float)) or value < 0):
-                raise ValueError(f"{name} must be a number from 0, got {value!r}")
+            check_whole(name, getattr(self, name), 0)
+        for name in ("method_options", "space_options", "task_options"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise ValueError(f"{name} must be a dict from option to value, got {getattr(self, name)!r}")
+        if self.cpus is not None:
+            check_number("cpus", self.cpus, above=0.0)
+        if self.gpus is not None:
+            check_number("gpus", self.gpus, low=0.0)
         if self.gpus is not None and self.gpus > 1 and self.gpus != int(self.gpus):
             raise ValueError(f"gpus must be a fraction below 1 or a whole number, got {self.gpus!r}: Ray would wait")
-        if self.memory_fraction is not None and not 0.0 < self.memory_fraction <= 1.0:
-            raise ValueError(f"memory_fraction must be above 0 and at most 1, got {self.memory_fraction!r}")
-        if self.train_fraction is not None and not 0.0 < self.train_fraction < 1.0:
-            raise ValueError(f"train_fraction must lie between 0 and 1, got {self.train_fraction!r}")
+        if self.memory_fraction is not None:
+            check_number("memory_fraction", self.memory_fraction, above=0.0)
+            if self.memory_fraction > 1.0:
+                raise ValueError(f"memory_fraction must be at most 1, got {self.memory_fraction!r}")
+        if self.train_fraction is not None:
+            check_number("train_fraction", self.train_fraction, above=0.0, below=1.0)
         _check_options("method", self.method_builder, self.method_options)
         _check_options("space", self.space_builder, self.space_options)
-        if not isinstance(self.task, Task):
+        self._check_task()
+
+    def _check_task(self) -> None:
+        """What is asked of the task must be something that it can be told."""
+        asked = {"split_seed": self.split_seed or None, "train_fraction": self.train_fraction}
+        given = {name for name, value in asked.items() if value is not None}
+        if _is_task(self.task):
+            given |= set(self.task_options)
+        else:
             _check_options("task", self.task_builder, self.task_options)
+            named, takes_any = _parameters(self.task_builder)
+            given -= given if takes_any else set(named)
+        if given:
+            raise ValueError(
+                f"the task {name_of(self.task)} cannot be told {sorted(given)}: it is built already, or its "
+                "builder has no such parameter"
+            )
 
     @property
     def method_builder(self) -> Builder:
@@ -108,6 +135,8 @@ class SearchConfig:
     @property
     def space_builder(self) -> Builder:
         """The class or function behind `space`."""
+        if isinstance(self.space, nn.Module):
+            return partial(copy.deepcopy, self.space)
         return registry.spaces.resolve(self.space)
 
     @property
@@ -117,8 +146,8 @@ class SearchConfig:
 
     def build_task(self) -> Task:
         """The task, its data loaded."""
-        if isinstance(self.task, Task):
-            return self.task
+        if _is_task(self.task):
+            return self.task  # type: ignore[return-value]  # it was looked at
         common = {"split_seed": self.split_seed, "train_fraction": self.train_fraction, "data_dir": self.data_dir}
         given = {key: value for key, value in common.items() if value is not None}
         task: Task = self.task_builder(**_accepted(self.task_builder, given), **self.task_options)
@@ -132,9 +161,9 @@ class SearchConfig:
             raise TypeError(f"the space {name_of(self.space)} must build an nn.Module, got {type(module)}")
         return module
 
-    def build_search(self, device: torch.device | str = "cpu") -> Search:
-        """The search that this config describes, at its start."""
-        task = self.build_task()
+    def build_search(self, device: torch.device | str = "cpu", task: Task | None = None) -> Search:
+        """The search that this config describes, at its start; on `task` if it has been built before."""
+        task = task or self.build_task()
         with drawing_from(torch.Generator().manual_seed(int(self.seed))):
             supernet = Supernet(self.build_module(task))
         extra = _accepted(self.method_builder, {"device": device})
@@ -147,7 +176,19 @@ class SearchConfig:
         """The resolved config; classes and functions as `module:qualname`."""
         plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "settings"}
         settings = {name: getattr(self.settings, name) for name in _SETTINGS}
-        return json.dumps({**plain, **settings}, default=name_of, sort_keys=True)
+        return json.dumps({**plain, **settings}, default=as_json, sort_keys=True)
+
+
+def as_json(value: Any) -> Any:
+    """For `json.dumps`: numbers of numpy and paths as they are, classes, functions and objects by name."""
+    if isinstance(value, np.generic):
+        return value.item()
+    return str(value) if isinstance(value, PurePath) else name_of(value)
+
+
+def _is_task(given: Any) -> bool:
+    """Whether it is a task itself, not the class of one, which has the same attributes."""
+    return isinstance(given, Task) and not isinstance(given, type)
 
 
 def name_of(given: Any) -> str:
@@ -160,14 +201,18 @@ def name_of(given: Any) -> str:
 
 def _refuse_objects(key: str, value: Any) -> None:
     """A config is copied, printed and written as JSON by Tune, many times over: large objects do not belong there."""
-    if isinstance(value, (nn.Module, np.ndarray, torch.Tensor)) or (isinstance(value, Task) and key != "task"):
+    if isinstance(value, (nn.Module, np.ndarray, torch.Tensor)) or _is_task(value):
+        outer = key.split(".")[0]
         raise TypeError(
             f"config key {key!r} holds a {type(value).__name__}; pass a name, class or function there, and objects "
-            f"by tune.with_parameters(SearchTrainable, {key}=...)"
+            f"by tune.with_parameters(SearchTrainable, {outer}=...)"
         )
     if isinstance(value, Mapping):
         for inner, item in value.items():
             _refuse_objects(f"{key}.{inner}", item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            _refuse_objects(f"{key}.", item)
 
 
 def _parameters(builder: Builder) -> tuple[tuple[str, ...], bool]:

@@ -10,7 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
+
+
+def spawn_seeds(seed: int | tuple[int, ...], count: int) -> list[int]:
+    """`count` independent seeds of 63 bits, as torch takes them, from one."""
+    words = np.random.SeedSequence(seed).generate_state(count, np.uint64)
+    return [int(word) >> 1 for word in words]
 
 
 @contextmanager

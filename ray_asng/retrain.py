@@ -14,16 +14,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ray_asng.randomness import drawing_from
-from ray_asng.search import peak_memory_bytes
-from ray_asng.settings import MEMORY_FORMATS, in_format
+from ray_asng.peak_memory import peak_memory_bytes
+from ray_asng.randomness import drawing_from, spawn_seeds
+from ray_asng.settings import MEMORY_FORMATS, check_name, check_number, check_whole, cosine, in_format, lay_out
 from ray_asng.space import nearest
+from ray_asng.state import check_format, load_moments, load_weights
 from ray_asng.stream import IndexStream
 from ray_asng.supernets.supernet import call
 from ray_asng.tally import Tally, score_split
@@ -76,15 +76,14 @@ class RetrainSettings:
         return cls(**recipe)
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 1:
-            raise ValueError(f"epochs and batch_size must be at least 1, got {self.epochs!r}, {self.batch_size!r}")
-        if self.lr <= 0.0 or self.grad_clip <= 0.0:
-            raise ValueError(f"lr and grad_clip must be above 0, got {self.lr!r} and {self.grad_clip!r}")
-        for name in ("label_smoothing", "drop_path", "ema"):
-            if not 0.0 <= getattr(self, name) < 1.0:
-                raise ValueError(f"{name} must be from 0 to below 1, got {getattr(self, name)!r}")
-        if self.memory_format not in MEMORY_FORMATS:
-            raise ValueError(f"memory_format must be one of {list(MEMORY_FORMATS)}, got {self.memory_format!r}")
+        for name in ("epochs", "batch_size"):
+            check_whole(name, getattr(self, name), 1)
+        for name in ("lr", "grad_clip"):
+            check_number(name, getattr(self, name), above=0.0)
+        check_number("weight_decay", self.weight_decay, low=0.0)
+        for name in ("momentum", "label_smoothing", "drop_path", "ema"):
+            check_number(name, getattr(self, name), low=0.0, below=1.0)
+        check_name("memory_format", self.memory_format, tuple(MEMORY_FORMATS))
 
 
 class Retraining:
@@ -95,7 +94,7 @@ class Retraining:
         task: moved to `device`.
         settings: the recipe.
         choice_paths: paths inside the child where a searched operation stands, for drop-path
-            (`Supernet.choice_paths`).
+            (`Supernet.paths_in_child`).
         seed: of the order of the data, the augmentation and drop-path.
         device: where network and data live.
     """
@@ -113,10 +112,11 @@ class Retraining:
         self.settings = settings or RetrainSettings()
         self.device = torch.device(device)
         self._memory_format = MEMORY_FORMATS[self.settings.memory_format]
-        self.child = child.to(self.device).to(memory_format=self._memory_format)
+        self.child = child.to(self.device)
+        lay_out(self.child, self._memory_format)
         self.task = task.to(self.device)
-        seeds = [value >> 1 for value in np.random.SeedSequence(seed).generate_state(3, np.uint64).tolist()]
-        self.stream = IndexStream(task.size("train_valid"), self.settings.batch_size, seeds[0])
+        seeds = spawn_seeds(seed, 3)
+        self.stream = IndexStream("train_valid", task.size("train_valid"), self.settings.batch_size, seeds[0])
         self.augmentation = torch.Generator().manual_seed(seeds[1])
         self.noise = torch.Generator(self.device).manual_seed(seeds[2])
         self.choice_paths = tuple(choice_paths)
@@ -137,6 +137,7 @@ class Retraining:
         self.flops = count_flops(self.child, task)
         self.epoch = 0
         self.wall_seconds = 0.0
+        self.report: dict[str, Any] = {}
 
     @property
     def is_done(self) -> bool:
@@ -158,19 +159,19 @@ class Retraining:
         self.child.train()
         with drawing_from(self.noise), self._dropping_paths():
             for step in range(steps):
-                progress = (self.epoch * steps + step) / (self.settings.epochs * steps)
+                factor = cosine(self.epoch * steps + step, self.settings.epochs * steps)
                 for group in self.sgd.param_groups:
-                    group["lr"] = self.settings.lr * 0.5 * (1.0 + math.cos(math.pi * progress))
+                    group["lr"] = self.settings.lr * factor
                 self._train_step(tally)
         self.epoch += 1
         test_loss, test_score = self.evaluate("test")
-        if not math.isfinite(tally.loss):
+        if tally.broken or not math.isfinite(test_loss):
             raise FloatingPointError(
-                f"the training loss became {tally.loss} in epoch {self.epoch}; lower lr={self.settings.lr}"
+                f"the loss was not finite any more in epoch {self.epoch}; lower lr={self.settings.lr}"
             )
         seconds = time.perf_counter() - started
         self.wall_seconds += seconds
-        return {
+        self.report = {
             "epoch": self.epoch,
             "train_loss": tally.loss,
             f"train_{self.task.metric}": tally.score,
@@ -184,6 +185,7 @@ class Retraining:
             "device_seconds": self.wall_seconds * (torch.get_num_threads() if self.device.type == "cpu" else 1),
             "peak_memory_bytes": peak_memory_bytes(self.device),
         }
+        return dict(self.report)
 
     def _train_step(self, tally: Tally) -> None:
         inputs, targets = self.task.batch("train_valid", self.stream.next(), self.augmentation)
@@ -235,6 +237,7 @@ class Retraining:
             "noise": self.noise.get_state(),
             "epoch": self.epoch,
             "wall_seconds": self.wall_seconds,
+            "report": self.report,
         }
         return copy.deepcopy(state)
 
@@ -244,21 +247,25 @@ class Retraining:
         Raises:
             ValueError: a newer format, or the state of another network.
         """
-        if state["format"] > STATE_FORMAT:
-            raise ValueError(f"the checkpoint has format {state['format']}, this version reads up to {STATE_FORMAT}")
-        try:
-            self.child.load_state_dict(state["child"])
-        except RuntimeError as error:
-            raise ValueError(f"the checkpoint is of another network: {error}") from error
+        check_format(state, STATE_FORMAT)
+        load_weights(self.child, state["child"])
         if self.average is not None and state["average"] is not None:
             self.average.load_state_dict(state["average"])
-        groups = self.sgd.state_dict()["param_groups"]
-        self.sgd.load_state_dict({"state": copy.deepcopy(state["sgd"]), "param_groups": groups})
+        load_moments(self.sgd, state["sgd"])
         self.stream.load_state_dict(state["stream"])
         self.augmentation.set_state(state["augmentation"])
         self.noise.set_state(state["noise"])
         self.epoch = int(state["epoch"])
         self.wall_seconds = float(state["wall_seconds"])
+        self.report = dict(state["report"])
+
+
+def measured_weights(state: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """The weights that a saved retraining was measured with: the child's, or their moving average."""
+    if state["average"] is None:
+        return dict(state["child"])
+    prefix = "module."
+    return {name.removeprefix(prefix): value for name, value in state["average"].items() if name.startswith(prefix)}
 
 
 def drop_path(output: torch.Tensor, rate: float) -> torch.Tensor:

@@ -15,20 +15,19 @@ from __future__ import annotations
 
 import copy
 import math
-import resource
-import sys
 import time
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 
 from ray_asng.concentration import convergence, entropy
 from ray_asng.optimizers.base import MixingOptimizer, Optimizer, SamplingOptimizer
-from ray_asng.randomness import drawing_from
-from ray_asng.settings import MEMORY_FORMATS, PRECISIONS, SearchSettings, in_format
+from ray_asng.peak_memory import peak_memory_bytes
+from ray_asng.randomness import drawing_from, spawn_seeds
+from ray_asng.settings import MEMORY_FORMATS, PRECISIONS, SearchSettings, cosine, in_format, lay_out
 from ray_asng.space import Architecture, SearchSpace, Value
+from ray_asng.state import check_format, load_moments, load_weights
 from ray_asng.steps import MixedSteps, SampledSteps
 from ray_asng.stream import IndexStream
 from ray_asng.supernets.evaluation import scoring
@@ -54,6 +53,7 @@ class Search:
     Attributes:
         epoch: epochs done.
         evaluations: losses of architectures that the optimizer was given.
+        report: what the last epoch returned; empty before the first.
         architecture: the best architecture known: the most likely one, after the last epoch what `finalize` chose.
 
     Raises:
@@ -82,14 +82,12 @@ class Search:
         self.settings = settings or SearchSettings()
         self.device = torch.device(device)
         self._memory_format = MEMORY_FORMATS[self.settings.memory_format]
-        self.supernet = supernet.to(self.device).to(memory_format=self._memory_format)
+        self.supernet = supernet.to(self.device)
+        lay_out(self.supernet, self._memory_format)
         self.task = task.to(self.device)
         self.optimizer = optimizer
-        seeds = np.random.SeedSequence(seed).generate_state(4, np.uint64).tolist()
-        self.train_stream = IndexStream(task.size("train"), self.settings.batch_size, _signed(seeds[0]))
-        self.valid_stream = IndexStream(task.size("valid"), self.settings.batch_size, _signed(seeds[1]))
-        self.augmentation = torch.Generator().manual_seed(_signed(seeds[2]))
-        self.noise = torch.Generator(self.device).manual_seed(_signed(seeds[3]))
+        self.seed = seed
+        self._start_streams(seed)
         self.parameters: list[torch.nn.Parameter] = list(self.supernet.parameters())
         self.weight_optimizer = self.settings.make_weight_optimizer(self.parameters)
         self._initial_rates = [group["lr"] for group in self.weight_optimizer.param_groups]
@@ -99,7 +97,17 @@ class Search:
         self.epoch = 0
         self.evaluations = 0
         self.wall_seconds = 0.0
+        self.report: dict[str, Any] = {}
         self._final: Architecture | None = None
+
+    def _start_streams(self, seed: int | tuple[int, ...]) -> None:
+        """Everything that the search draws, from one seed."""
+        seeds = spawn_seeds(seed, 4)
+        batch_size = self.settings.batch_size
+        self.train_stream = IndexStream("train", self.task.size("train"), batch_size, seeds[0])
+        self.valid_stream = IndexStream("valid", self.task.size("valid"), batch_size, seeds[1])
+        self.augmentation = torch.Generator().manual_seed(seeds[2])
+        self.noise = torch.Generator(self.device).manual_seed(seeds[3])
 
     @property
     def space(self) -> SearchSpace:
@@ -149,29 +157,27 @@ class Search:
         if self.is_done:
             self._final = self.optimizer.finalize(self._ranking_loss)
         _, path_score = self.evaluate(self.architecture)
-        measured = {
+        if train.broken or not math.isfinite(valid.loss) or not math.isfinite(path_score):
+            raise FloatingPointError(
+                f"the loss was not finite any more in epoch {self.epoch}; lower lr={self.settings.lr} or "
+                f"grad_clip={self.settings.grad_clip}"
+            )
+        seconds = time.perf_counter() - started
+        self.wall_seconds += seconds
+        self.report = {
+            "epoch": self.epoch,
             "train_loss": train.loss,
             "valid_loss": valid.loss,
             f"train_{self.task.metric}": train.score,
             f"valid_{self.task.metric}": valid.score,
             f"path_{self.task.metric}": path_score,
-        }
-        if not math.isfinite(train.loss):
-            raise FloatingPointError(
-                f"the training loss became {train.loss} in epoch {self.epoch}; lower lr={self.settings.lr} or "
-                f"grad_clip={self.settings.grad_clip}"
-            )
-        seconds = time.perf_counter() - started
-        self.wall_seconds += seconds
-        return {
-            "epoch": self.epoch,
-            **{name: value if math.isfinite(value) else sys.float_info.max for name, value in measured.items()},
             **self._describe(),
             "samples_per_second": (train.examples + valid.examples) / seconds,
             "wall_seconds": self.wall_seconds,
             "device_seconds": self.wall_seconds * (torch.get_num_threads() if self.device.type == "cpu" else 1),
             "peak_memory_bytes": peak_memory_bytes(self.device),
         }
+        return dict(self.report)
 
     def _describe(self) -> dict[str, Any]:
         """Where the distribution stands."""
@@ -192,6 +198,8 @@ class Search:
         return self._score(architecture, split, self.task.size(split))
 
     def _ranking_loss(self, architecture: Mapping[str, Value]) -> float:
+        """What `finalize` ranks by: the loss on the same examples for every architecture, bounded in number."""
+        self.evaluations += 1
         return self._score(architecture, "valid", min(self.task.size("valid"), _RANKING_EXAMPLES))[0]
 
     def _score(self, architecture: Mapping[str, Value], split: str, examples: int) -> tuple[float, float]:
@@ -208,7 +216,9 @@ class Search:
         with torch.autocast(
             self.device.type, PRECISIONS[self.settings.precision], enabled=self.settings.precision != "float32"
         ):
-            return self.supernet(inputs, way)
+            outputs = self.supernet(inputs, way)
+        # A loss in half precision has too few digits to rank paths by.
+        return _in_float32(outputs)
 
     def loss_and_score(self, inputs: Any, targets: torch.Tensor, way: Way) -> tuple[torch.Tensor, torch.Tensor]:
         """Loss with its graph, and metric, of one way of running the supernet on a batch."""
@@ -224,7 +234,7 @@ class Search:
             parameter.grad = None
 
     def _set_learning_rate(self, step: int) -> None:
-        factor = self.settings.cosine(step, self.settings.epochs * self.steps_per_epoch)
+        factor = cosine(step, self.settings.epochs * self.steps_per_epoch)
         for group, initial in zip(self.weight_optimizer.param_groups, self._initial_rates, strict=True):
             group["lr"] = initial * factor
 
@@ -234,6 +244,7 @@ class Search:
             "format": STATE_FORMAT,
             "space": repr(self.space),
             "method": type(self.optimizer).__name__,
+            "seed": self.seed,
             "supernet": self.supernet.state_dict(),
             "weight_optimizer": self.weight_optimizer.state_dict()["state"],
             "optimizer": self.optimizer.state_dict(),
@@ -245,36 +256,27 @@ class Search:
             "evaluations": self.evaluations,
             "wall_seconds": self.wall_seconds,
             "final": None if self._final is None else dict(self._final),
+            "report": self.report,
         }
         return copy.deepcopy(state)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state` was taken; the settings, such as learning rates, stay those of the construction.
 
+        A search with another seed takes over weights and distribution, but not the random streams: it gets its own.
+
         Raises:
-            ValueError: a newer format, or a state of another space, method or network.
+            ValueError: a newer format, or a state of another space, method, network or split.
         """
-        if state["format"] > STATE_FORMAT:
-            raise ValueError(
-                f"the checkpoint has format {state['format']}, this version reads up to {STATE_FORMAT}; "
-                "upgrade ray_asng to go on with it"
-            )
+        check_format(state, STATE_FORMAT)
         for what, own in (("space", repr(self.space)), ("method", type(self.optimizer).__name__)):
             if state[what] != own:
                 raise ValueError(
                     f"the checkpoint is of another {what}: it has {state[what]!r}, this search {own!r}; "
                     f"resume with the {what} it was made with"
                 )
-        try:
-            self.supernet.load_state_dict(state["supernet"])
-        except RuntimeError as error:
-            raise ValueError(
-                f"the checkpoint is of a supernet with other layers (width, cells or other options): {error}"
-            ) from error
-        own_groups = self.weight_optimizer.state_dict()["param_groups"]
-        self.weight_optimizer.load_state_dict(
-            {"state": copy.deepcopy(state["weight_optimizer"]), "param_groups": own_groups}
-        )
+        load_weights(self.supernet, state["supernet"])
+        load_moments(self.weight_optimizer, state["weight_optimizer"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.train_stream.load_state_dict(state["train_stream"])
         self.valid_stream.load_state_dict(state["valid_stream"])
@@ -283,17 +285,21 @@ class Search:
         self.epoch = int(state["epoch"])
         self.evaluations = int(state["evaluations"])
         self.wall_seconds = float(state["wall_seconds"])
-        self._final = None if state["final"] is None else self.space.architecture(state["final"])
+        self.report = dict(state["report"])
+        # A search that is given more epochs than the one it takes up has not decided yet.
+        is_final = self.is_done and state["final"] is not None
+        self._final = self.space.architecture(state["final"]) if is_final else None
+        if state["seed"] != self.seed:
+            self._start_streams((self.seed, self.epoch))
+            self.optimizer.reseed(spawn_seeds((self.seed, self.epoch), 5)[4])
 
 
-def peak_memory_bytes(device: torch.device) -> int:
-    """Most memory held so far: allocated by tensors of the epoch on CUDA, resident of the process on the CPU."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    in_kibibytes = sys.platform != "darwin"
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1024 if in_kibibytes else 1)
-
-
-def _signed(seed: int) -> int:
-    """torch takes seeds of 63 bits."""
-    return seed >> 1
+def _in_float32(outputs: Any) -> Any:
+    """Network outputs (a tensor, or a tuple or dict of them) with half-precision tensors widened."""
+    if isinstance(outputs, torch.Tensor):
+        return outputs.float() if outputs.dtype in (torch.bfloat16, torch.float16) else outputs
+    if isinstance(outputs, tuple):
+        return tuple(_in_float32(part) for part in outputs)
+    if isinstance(outputs, Mapping):
+        return {name: _in_float32(part) for name, part in outputs.items()}
+    return outputs

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 
 from ray_asng.space import nearest
@@ -53,18 +55,19 @@ class SearchSettings:
     def __post_init__(self) -> None:
         for name in ("epochs", "steps_per_epoch", "batch_size", "samples"):
             value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or value < 1):
-                raise ValueError(f"{name} must be a whole number from 1, got {value!r}")
+            if value is not None:
+                check_whole(name, value, 1)
         for name in ("lr", "grad_clip"):
-            _check_number(name, getattr(self, name), exclusive=True)
-        for name in ("momentum", "weight_decay"):
-            _check_number(name, getattr(self, name), exclusive=False)
-        if not 0 <= self.warmup_epochs <= self.epochs:
+            check_number(name, getattr(self, name), above=0.0)
+        check_number("momentum", self.momentum, low=0.0, below=1.0)
+        check_number("weight_decay", self.weight_decay, low=0.0)
+        check_whole("warmup_epochs", self.warmup_epochs, 0)
+        if self.warmup_epochs > self.epochs:
             raise ValueError(f"warmup_epochs must be from 0 to epochs={self.epochs}, got {self.warmup_epochs!r}")
-        _check_name("precision", self.precision, tuple(PRECISIONS))
-        _check_name("memory_format", self.memory_format, tuple(MEMORY_FORMATS))
+        check_name("precision", self.precision, tuple(PRECISIONS))
+        check_name("memory_format", self.memory_format, tuple(MEMORY_FORMATS))
         if not callable(self.weight_optimizer):
-            _check_name("weight_optimizer", self.weight_optimizer, ("sgd", "adamw"))
+            check_name("weight_optimizer", self.weight_optimizer, ("sgd", "adamw"))
 
     def make_weight_optimizer(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """The optimizer of the weights. Parameters without a gradient are left alone by its step."""
@@ -82,9 +85,17 @@ class SearchSettings:
                 sgd.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
         return sgd
 
-    def cosine(self, step: int, steps: int) -> float:
-        """Factor of the learning rate at weight step `step` of `steps`."""
-        return 0.5 * (1.0 + math.cos(math.pi * min(step / steps, 1.0)))
+
+def cosine(step: int, steps: int) -> float:
+    """Factor of the learning rate at step `step` of `steps`: from 1 to 0."""
+    return 0.5 * (1.0 + math.cos(math.pi * min(step / steps, 1.0)))
+
+
+def lay_out(module: torch.nn.Module, memory_format: torch.memory_format) -> None:
+    """Bring the weights of two-dimensional convolutions into `memory_format`; other weights have no such layout."""
+    for parameter in module.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=memory_format)
 
 
 def in_format(inputs: Any, memory_format: torch.memory_format) -> Any:
@@ -96,12 +107,24 @@ def in_format(inputs: Any, memory_format: torch.memory_format) -> Any:
     return {name: in_format(part, memory_format) for name, part in inputs.items()}
 
 
-def _check_number(name: str, value: float, *, exclusive: bool) -> None:
-    is_number = isinstance(value, (int, float)) and math.isfinite(value)
-    if not is_number or value < 0.0 or (exclusive and value == 0.0):
-        raise ValueError(f"{name} must be a finite number {'above' if exclusive else 'from'} 0, got {value!r}")
+def check_whole(name: str, value: object, low: int) -> None:
+    """Raise ValueError unless `value` is a whole number from `low`."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < low:
+        raise ValueError(f"{name} must be a whole number from {low}, got {value!r}")
 
 
-def _check_name(name: str, value: object, known: tuple[str, ...]) -> None:
+def check_number(
+    name: str, value: object, *, low: float = -math.inf, above: float = -math.inf, below: float = math.inf
+) -> None:
+    """Raise ValueError unless `value` is a finite number in the range."""
+    is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not is_number or not low <= value < below or not value > above:  # type: ignore[operator]  # a number by now
+        bounds = [f"from {low:g}"] * (low > -math.inf) + [f"above {above:g}"] * (above > -math.inf)
+        bounds += [f"below {below:g}"] * (below < math.inf)
+        raise ValueError(f"{name} must be a finite number {' and '.join(bounds)}, got {value!r}")
+
+
+def check_name(name: str, value: object, known: tuple[str, ...]) -> None:
+    """Raise ValueError unless `value` is one of `known`."""
     if value not in known:
         raise ValueError(f"unknown {name} {value!r}{nearest(str(value), known)}")

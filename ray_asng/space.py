@@ -13,6 +13,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -38,6 +39,8 @@ class Categorical:
     def __init__(self, name: str, options: Sequence[str]) -> None:
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "options", tuple(options))
+        if isinstance(options, str):
+            raise TypeError(f"decision {name!r}: options are a sequence of strings, got the string {options!r}")
         if not self.options:
             raise ValueError(f"decision {name!r} has no options; give at least one")
         if not all(isinstance(option, str) for option in self.options):
@@ -55,6 +58,8 @@ class Integer:
     high: int
 
     def __post_init__(self) -> None:
+        if not isinstance(self.low, Integral) or not isinstance(self.high, Integral):
+            raise TypeError(f"decision {self.name!r} needs whole bounds, got low={self.low!r}, high={self.high!r}")
         if self.low >= self.high:
             raise ValueError(f"decision {self.name!r} needs low < high, got low={self.low}, high={self.high}")
 
@@ -73,7 +78,7 @@ class Integer:
 
     def check(self, value: Value) -> int:
         """Return `value` as an int, or raise ValueError."""
-        if isinstance(value, (str, bool)) or value != int(value) or not self.low <= value <= self.high:
+        if isinstance(value, (str, bool)) or not self.low <= value <= self.high or value != int(value):
             raise ValueError(f"decision {self.name!r} takes an integer from {self.low} to {self.high}, got {value!r}")
         return int(value)
 
@@ -88,8 +93,8 @@ class Real:
     log: bool = False
 
     def __post_init__(self) -> None:
-        if not self.low < self.high:
-            raise ValueError(f"decision {self.name!r} needs low < high, got low={self.low}, high={self.high}")
+        if not -math.inf < self.low < self.high < math.inf:
+            raise ValueError(f"decision {self.name!r} needs finite low < high, got low={self.low}, high={self.high}")
         if self.log and self.low <= 0:
             raise ValueError(f"decision {self.name!r} has log=True, which needs low > 0; got low={self.low}")
 

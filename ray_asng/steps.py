@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +23,15 @@ class SampledSteps:
         self.search = search
         self.optimizer = optimizer
         self.buffers = list(search.supernet.buffers())
-        self.samples = search.settings.samples or int(getattr(optimizer, "samples", 2))
+        self.samples = search.settings.samples or optimizer.samples
+        if self.samples < optimizer.least_samples:
+            raise ValueError(
+                f"samples must be at least {optimizer.least_samples} for {type(optimizer).__name__}, which learns from "
+                f"ranks; got {self.samples}"
+            )
 
     def weight_step(self, tally: Tally) -> None:
+        """Fresh paths on one training batch, forward and backward one after the other, then one step."""
         inputs, targets = self.search.batch("train")
         for proposal in self.optimizer.ask(self.samples):
             loss, score = self.search.loss_and_score(inputs, targets, proposal.architecture)
@@ -33,6 +40,7 @@ class SampledSteps:
         self.search.step_weights()
 
     def architecture_step(self, tally: Tally, *, learn: bool) -> None:
+        """Fresh paths on one validation batch; with `learn` the optimizer is told their losses."""
         inputs, targets = self.search.batch("valid")
         proposals = self.optimizer.ask(self.samples)
         losses = []
@@ -59,13 +67,16 @@ class MixedSteps:
 
     @property
     def parameters(self) -> Sequence[torch.nn.Parameter]:
+        """The supernet's weights."""
         return self.search.parameters
 
     @property
     def learning_rate(self) -> float:
+        """The present learning rate of the weights."""
         return float(self.search.weight_optimizer.param_groups[0]["lr"])
 
     def loss(self, weights: Weights, split: str) -> torch.Tensor:
+        """Loss of the mixture on this step's batch of `split`."""
         inputs, targets = self._batches[split]
         loss, score = self.search.loss_and_score(inputs, targets, weights)
         if split == "valid":
@@ -73,6 +84,7 @@ class MixedSteps:
         return loss
 
     def weight_step(self, tally: Tally) -> None:
+        """The mixture on one training batch."""
         inputs, targets = self._batches["train"] = self.search.batch("train")
         loss, score = self.search.loss_and_score(inputs, targets, self.optimizer.weights_for_training())
         loss.backward()  # type: ignore[no-untyped-call]
@@ -80,12 +92,15 @@ class MixedSteps:
         self.search.step_weights()
 
     def architecture_step(self, tally: Tally, *, learn: bool) -> None:
+        """One step of the optimizer on a validation batch; without `learn` the loss alone."""
         self._batches["valid"] = self.search.batch("valid")
         self._tally = tally
         with buffers_kept(self.buffers):
             if learn:
-                self.optimizer.architecture_step(self)
+                loss = self.optimizer.architecture_step(self)
                 self.search.evaluations += 1
+                if not math.isfinite(loss):
+                    raise FloatingPointError(f"the validation loss became {loss}; lower lr={self.learning_rate}")
             else:
                 with torch.no_grad():
                     self.loss(self.optimizer.weights_for_training(), "valid")

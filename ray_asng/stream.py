@@ -12,7 +12,8 @@ class IndexStream:
     """Batches of indices: every pass is a new permutation, the incomplete batch at its end is dropped.
 
     Args:
-        size: number of examples.
+        split: what is drawn from, for error messages.
+        size: number of examples of the split.
         batch_size: indices in a batch.
         seed: of the permutations.
 
@@ -20,12 +21,13 @@ class IndexStream:
         ValueError: a batch larger than the split.
     """
 
-    def __init__(self, size: int, batch_size: int, seed: int) -> None:
+    def __init__(self, split: str, size: int, batch_size: int, seed: int) -> None:
         if not 1 <= batch_size <= size:
             raise ValueError(
-                f"batch_size must be at least 1 and at most {size}, the size of the smaller half of the training "
-                f"data; got {batch_size}"
+                f"batch_size must be at least 1 and at most {size}, the number of examples of the split {split!r}; "
+                f"got {batch_size}"
             )
+        self.split = split
         self.size = size
         self.batch_size = batch_size
         self.generator = torch.Generator().manual_seed(seed)
@@ -51,7 +53,16 @@ class IndexStream:
         return {"order": self.order.clone(), "position": self.position, "generator": self.generator.get_state()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where `state` was taken."""
+        """Go on where `state` was taken.
+
+        Raises:
+            ValueError: the split had another size.
+        """
+        if len(state["order"]) not in (0, self.size):
+            raise ValueError(
+                f"the checkpoint was made with {len(state['order'])} examples in the split {self.split!r}, now there "
+                f"are {self.size}; resume with the same data, split_seed and train_fraction"
+            )
         self.order = state["order"].clone()
         self.position = int(state["position"])
         self.generator.set_state(state["generator"])

@@ -26,8 +26,15 @@ from ray_asng.config import SearchConfig
         ({"warmup_epochs": 99}, "warmup_epochs must be from 0 to epochs=50, got 99"),
         ({"precision": "float16"}, "unknown precision 'float16'; did you mean 'bfloat16'"),
         ({"gpus": 1.5}, "gpus must be a fraction below 1 or a whole number, got 1.5"),
-        ({"memory_fraction": 1.2}, "memory_fraction must be above 0 and at most 1, got 1.2"),
-        ({"train_fraction": 1.0}, "train_fraction must lie between 0 and 1, got 1.0"),
+        ({"memory_fraction": 1.2}, "memory_fraction must be at most 1, got 1.2"),
+        ({"train_fraction": 1.0}, "train_fraction must be a finite number above 0 and below 1, got 1.0"),
+        ({"train_fraction": "a"}, "train_fraction must be a finite number"),
+        ({"momentum": 1.5}, "momentum must be a finite number from 0 and below 1, got 1.5"),
+        ({"epochs": True}, "epochs must be a whole number from 1, got True"),
+        ({"warmup_epochs": "a"}, "warmup_epochs must be a whole number from 0, got 'a'"),
+        ({"cpus": 0}, "cpus must be a finite number above 0, got 0"),
+        ({"method_options": None}, "method_options must be a dict"),
+        ({7: 1}, "unknown config key 7"),
         ({"seed": -1}, "seed must be a whole number from 0, got -1"),
         ({"weight_optimizer": "sdg"}, "unknown weight_optimizer 'sdg'; did you mean 'sgd'"),
     ],
@@ -44,7 +51,7 @@ def test_a_missing_seed_is_named():
 
 @pytest.mark.parametrize("value", [nn.Linear(2, 2), np.zeros(3), torch.zeros(3)])
 def test_objects_in_a_config_are_refused_with_a_pointer_to_with_parameters(value):
-    for config in ({"space": value}, {"task_options": {"data": value}}):
+    for config in ({"space": value}, {"task_options": {"data": value}}, {"task_options": {"data": [value]}}):
         with pytest.raises(TypeError, match=r"tune\.with_parameters"):
             SearchConfig.from_mapping({"seed": 0, **config})
 
@@ -70,9 +77,26 @@ def test_classes_and_functions_stand_for_names():
     assert words["method"] == "ray_asng.optimizers.sng:SNG"
 
 
-def test_a_task_object_is_used_as_it_is():
-    task = tasks.digits()
-    assert SearchConfig.from_mapping({"seed": 0, "task": task}).build_task() is task
+def test_objects_come_beside_the_config():
+    task, module = tasks.digits(), own_space(10)
+    with pytest.raises(TypeError, match=r"tune\.with_parameters\(SearchTrainable, task="):
+        SearchConfig.from_mapping({"seed": 0, "task": task})
+    config = SearchConfig.from_mapping({"seed": 0}, {"task": task, "space": module})
+    search = config.build_search()
+    assert search.task.name == "digits"
+    assert search.supernet.module is not module
+    assert torch.equal(search.supernet.module[1].candidates[0].weight, module[1].candidates[0].weight)
+
+
+@pytest.mark.parametrize("asked", [{"split_seed": 3}, {"train_fraction": 0.3}, {"task_options": {"size": 8}}])
+def test_what_a_built_task_cannot_be_told_any_more_is_refused(asked):
+    with pytest.raises(ValueError, match="cannot be told"):
+        SearchConfig.from_mapping({"seed": 0, **asked}, {"task": tasks.digits()})
+
+
+def test_numbers_of_numpy_are_numbers():
+    config = SearchConfig.from_mapping({"seed": np.int64(3), "epochs": np.int64(2), "lr": np.float64(0.1)})
+    assert json.loads(config.to_json())["seed"] == 3
 
 
 def test_a_builder_of_something_else_is_refused():

@@ -51,7 +51,7 @@ def same(one, other):
 
 
 def without_times(state):
-    return {key: value for key, value in state.items() if key != "wall_seconds"}
+    return {key: value for key, value in state.items() if key not in ("wall_seconds", "report")}
 
 
 class Planted(nn.Module):
@@ -247,15 +247,53 @@ def test_a_checkpoint_of_a_newer_format_is_refused():
         build().load_state_dict({**state, "format": 99})
 
 
-def test_other_seeds_and_rates_may_take_over_a_checkpoint():
-    state = build().state_dict()
-    search = build(seed=5, lr=0.5)
-    search.load_state_dict(state)
-    assert run(search, 1)[0]["learning_rate"] == pytest.approx(0.5, rel=0.1)
+def test_another_seed_takes_over_the_weights_with_its_own_rates_and_streams():
+    donor = build()
+    run(donor, 1)
+    followers = [build(seed=seed, lr=0.05) for seed in (5, 5, 6)]
+    for follower in followers:
+        follower.load_state_dict(donor.state_dict())
+    assert all(map(torch.equal, donor.parameters, followers[0].parameters))
+    one, same_seed, other = (run(follower, 1) for follower in followers)
+    assert one[0]["learning_rate"] == pytest.approx(2 * run(donor, 1)[0]["learning_rate"])
+    assert one == same_seed
+    assert one[0]["train_loss"] != other[0]["train_loss"]
+
+
+def test_more_epochs_than_the_checkpoint_had_reopen_the_decision():
+    short = build("random_search", epochs=2)
+    run(short, 2)
+    longer = build("random_search", epochs=4)
+    longer.load_state_dict(short.state_dict())
+    assert longer.architecture == longer.optimizer.most_likely()
+
+
+def test_a_checkpoint_of_another_split_is_refused():
+    search = build()
+    run(search, 1)
+    with pytest.raises(ValueError, match="resume with the same data, split_seed and train_fraction"):
+        build(train_fraction=0.2).load_state_dict(search.state_dict())
+
+
+def test_too_few_samples_for_a_ranking_method_are_refused():
+    with pytest.raises(ValueError, match="samples must be at least 2 for ASNG"):
+        build(samples=1)
+    build("random_search", samples=1)
+
+
+def test_the_loss_of_a_half_precision_network_has_full_precision():
+    search = build(precision="bfloat16")
+    loss, _ = search.loss_and_score(*search.batch("train"), search.space.sample(np.random.default_rng(0)))
+    assert loss.dtype == torch.float32
+
+
+def test_losses_that_finalize_looks_at_are_counted():
+    search = build("random_search", epochs=1)
+    assert run(search, 1)[0]["evaluations"] == 3 * 2 + 5
 
 
 def test_a_batch_larger_than_the_split_is_refused():
-    with pytest.raises(ValueError, match=r"batch_size must be at least 1 and at most 7.., .* got 5000"):
+    with pytest.raises(ValueError, match=r"batch_size must be at least 1 and at most 71., .*'train'; got 5000"):
         build(batch_size=5000)
 
 

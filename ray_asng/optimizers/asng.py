@@ -53,6 +53,8 @@ class ASNG(SamplingOptimizer):
         >>> asng.tell(proposals, [0.3, 0.7])
     """
 
+    least_samples = 2
+
     def __init__(
         self,
         space: SearchSpace,
@@ -68,8 +70,11 @@ class ASNG(SamplingOptimizer):
         self.snr_threshold = snr_threshold
         self.distribution = Distribution(space, seed)
         num_parameters = self.distribution.num_parameters
-        self.max_step = 2.0 * math.sqrt(num_parameters) if max_step is None else max_step
-        if not 0.0 < initial_step <= max(self.max_step, 1e-300) and num_parameters:
+        largest = 2.0 * math.sqrt(max(num_parameters, 1))
+        self.max_step = largest if max_step is None else max_step
+        if not 0.0 < self.max_step <= largest:
+            raise ValueError(f"max_step must be above 0 and at most 2 sqrt(n_theta) = {largest:.4g}, got {max_step!r}")
+        if not 0.0 < initial_step <= self.max_step:
             raise ValueError(f"initial_step must be above 0 and at most {self.max_step:.4g}, got {initial_step!r}")
         if snr_threshold <= 1.0:
             raise ValueError(f"snr_threshold must exceed 1, got {snr_threshold!r}")
@@ -78,6 +83,10 @@ class ASNG(SamplingOptimizer):
         self.Delta = 1.0
         self.gamma = 0.0
         self.s: Floats = np.zeros(num_parameters)
+
+    def reseed(self, seed: int) -> None:
+        """Draw proposals from a new stream from now on."""
+        self.distribution.reseed(seed)
 
     @property
     def theta(self) -> Floats:
@@ -123,13 +132,14 @@ class ASNG(SamplingOptimizer):
         Raises:
             ValueError: shapes that do not fit the space, or an option that does not exist.
         """
+        options, values, losses = np.asarray(options), np.asarray(values), np.asarray(losses, dtype=np.float64)
         self.distribution.check(options, values, losses)
         direction = self.distribution.direction(options, values, ranking_utility(losses))
         if direction is None:
             return
         delta = self.step_size
         self.distribution.move(direction, delta)
-        beta = delta / math.sqrt(len(self.s))
+        beta = min(delta / math.sqrt(len(self.s)), 2.0)  # the bound is exact but for rounding
         self.s = (1.0 - beta) * self.s + math.sqrt(beta * (2.0 - beta)) * direction.whitened
         self.gamma = (1.0 - beta) ** 2 * self.gamma + beta * (2.0 - beta)
         self.Delta *= math.exp(beta * (self.gamma - float(self.s @ self.s) / self.snr_threshold))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # annotations only: sampling optimizers must work where torch
 
 Weights: TypeAlias = "Mapping[str, torch.Tensor]"
 Evaluate: TypeAlias = Callable[[Mapping[str, Value]], float]
-"""Loss of an architecture on the whole validation split, with the weights it has now. Lower is better."""
+"""Loss of an architecture with the weights it has now, on a fixed part of the validation split. Lower is better."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +45,7 @@ class Proposal:
 class Optimizer(ABC):
     """What both kinds share. Subclass `SamplingOptimizer` or `MixingOptimizer`, not this.
 
-    `on_epoch_end` and `metrics` are hooks: they do nothing here and are there to be replaced.
+    `finalize`, `reseed`, `on_epoch_end` and `metrics` are hooks: they do next to nothing and are there to be replaced.
     """
 
     space: SearchSpace
@@ -71,6 +71,12 @@ class Optimizer(ABC):
         """The architecture that the search returns; methods that rank or project at the end use `evaluate`."""
         return self.most_likely()
 
+    def reseed(self, seed: int) -> None:
+        """Draw from a new random stream from now on, if the method draws at all.
+
+        Called when a search takes over the state of another one, whose stream it must not repeat.
+        """
+
     def on_epoch_end(self, epoch: int, epochs: int) -> None:
         """Called after epoch number `epoch` (the first is 1) of `epochs`; for schedules."""
 
@@ -80,7 +86,15 @@ class Optimizer(ABC):
 
 
 class SamplingOptimizer(Optimizer):
-    """Learns from losses of whole architectures."""
+    """Learns from losses of whole architectures.
+
+    Attributes:
+        samples: proposals for one update that the search loop draws unless told otherwise.
+        least_samples: fewer than these teach the method nothing.
+    """
+
+    samples: int = 2
+    least_samples: int = 1
 
     @abstractmethod
     def ask(self, count: int) -> list[Proposal]:

@@ -6,6 +6,7 @@ References:
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -64,7 +65,9 @@ class DARTS(MixingOptimizer):
         weights = {name: torch.softmax(row, dim=0) for name, row in self.logits.items()}
         loss = problem.loss(weights, "valid")
         rows = list(self.logits.values())
-        for row, gradient in zip(rows, torch.autograd.grad(loss, rows), strict=True):
+        # A decision that this pass did not reach has no influence on the loss: its gradient is zero.
+        gradients = torch.autograd.grad(loss, rows, allow_unused=True, materialize_grads=True)
+        for row, gradient in zip(rows, gradients, strict=True):
             row.grad = gradient
         self.adam.step()
         self.adam.zero_grad(set_to_none=True)
@@ -73,7 +76,7 @@ class DARTS(MixingOptimizer):
     def state_dict(self) -> dict[str, Any]:
         """Logits and the state of Adam."""
         logits = {name: row.detach().clone() for name, row in self.logits.items()}
-        return {"logits": logits, "adam": self.adam.state_dict()}
+        return {"logits": logits, "adam": copy.deepcopy(self.adam.state_dict())}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over a state of the same space; the learning rate and decay stay those of the construction."""
@@ -81,6 +84,6 @@ class DARTS(MixingOptimizer):
         with torch.no_grad():
             for name, row in self.logits.items():
                 row.copy_(state["logits"][name])
-        self.adam.load_state_dict(dict(state["adam"]))
+        self.adam.load_state_dict(copy.deepcopy(dict(state["adam"])))
         for group, own in zip(self.adam.param_groups, settings, strict=True):
             group.update(own)

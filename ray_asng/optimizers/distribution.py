@@ -95,6 +95,10 @@ class Distribution:
             for i in range(count)
         ]
 
+    def reseed(self, seed: int) -> None:
+        """Draw from a new stream from now on."""
+        self.rng = np.random.default_rng(seed)
+
     def arrays(self, proposals: Sequence[Proposal | Mapping[str, Value]]) -> tuple[Ints, Floats]:
         """Options (N, D) and values (N, M) of proposals; a bare architecture stands for its own values."""
         pairs = [(p.options, p.values) if isinstance(p, Proposal) else self.space.encode(p) for p in proposals]
@@ -107,6 +111,8 @@ class Distribution:
         for (name, shape), array in zip(expected.items(), (options, values, losses), strict=True):
             if array.shape != shape:
                 raise ValueError(f"{name} must have shape {shape} for {count} losses of this space, got {array.shape}")
+        if not np.isfinite(values).all():
+            raise ValueError("values must be finite: they are draws of the integer and real decisions, not losses")
         if ((options < 0) | (options >= self.num_options)).any():
             raise ValueError(f"option indices must be at least 0 and below {self.num_options.tolist()} by decision")
 
@@ -182,7 +188,9 @@ class Distribution:
         Raises:
             ValueError: the state is of a space with other decisions.
         """
-        theta = np.array(state["theta"], dtype=np.float64).reshape(-1, self.theta.shape[1])
+        theta = np.array(state["theta"], dtype=np.float64)
+        if theta.size == self.theta.size == 0:
+            theta = self.theta
         mean = np.array(state["mean"], dtype=np.float64)
         if theta.shape != self.theta.shape or mean.shape != self.mean.shape:
             raise ValueError(

@@ -70,7 +70,8 @@ class GAEA(MixingOptimizer):
         """One exponentiated-gradient step on the validation loss at the present weights."""
         weights = {name: row.clone().requires_grad_() for name, row in self.theta.items()}
         loss = problem.loss(weights, "valid")
-        gradients = torch.autograd.grad(loss, list(weights.values()))
+        # A decision that this pass did not reach has no influence on the loss: its gradient is zero.
+        gradients = torch.autograd.grad(loss, list(weights.values()), allow_unused=True, materialize_grads=True)
         for (name, row), gradient in zip(self.theta.items(), gradients, strict=True):
             self.theta[name] = exponentiated_step(row, gradient, self.learning_rate)
         return float(loss.detach())

@@ -1,8 +1,8 @@
 """Random search: uniform proposals, the baseline that every other method has to beat.
 
 In a one-shot search the weights learn from uniformly sampled paths, and the architecture is chosen at the end as the
-best of fresh random ones by inherited weights on the whole validation split (Li & Talwalkar, UAI 2019, simplified to
-one round). As a black-box method it answers with the best architecture it was told of.
+best of fresh random ones by inherited weights on a fixed part of the validation split (Li & Talwalkar, UAI 2019,
+simplified to one round). As a black-box method it answers with the best architecture it was told of.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from ray_asng.optimizers.base import Evaluate, Proposal, SamplingOptimizer
 from ray_asng.optimizers.distribution import Distribution
-from ray_asng.space import Architecture, Floats, SearchSpace, Value
+from ray_asng.space import Architecture, Floats, Integer, SearchSpace, Value
 
 
 class RandomSearch(SamplingOptimizer):
@@ -38,8 +38,14 @@ class RandomSearch(SamplingOptimizer):
         self.candidates = candidates
         self.rng = np.random.default_rng(seed)
         self._uniform = Distribution(space, seed).probabilities
+        widths = [high - low + isinstance(d, Integer) for d in space.numeric for low, high in (d.bounds,)]
+        self._log_density = -float(np.log([*(len(d.options) for d in space.categorical), *widths]).sum())
         self.best: Architecture | None = None
         self.best_loss = np.inf
+
+    def reseed(self, seed: int) -> None:
+        """Draw proposals from a new stream from now on."""
+        self.rng = np.random.default_rng(seed)
 
     @property
     def probabilities(self) -> dict[str, Floats]:
@@ -53,7 +59,8 @@ class RandomSearch(SamplingOptimizer):
     def ask(self, count: int) -> list[Proposal]:
         """Draw `count` architectures uniformly."""
         drawn = [self.space.sample(self.rng) for _ in range(count)]
-        return [Proposal(architecture, *self.space.encode(architecture)) for architecture in drawn]
+        logs = self._log_density
+        return [Proposal(architecture, *self.space.encode(architecture), logs) for architecture in drawn]
 
     def tell(self, proposals: Sequence[Proposal | Mapping[str, Value]], losses: Sequence[float] | Floats) -> None:
         """Remember the best; NaN and infinities never are."""
@@ -63,7 +70,7 @@ class RandomSearch(SamplingOptimizer):
                 self.best, self.best_loss = self.space.architecture(given), float(loss)
 
     def finalize(self, evaluate: Evaluate) -> Architecture:
-        """The best of `candidates` fresh random architectures on the whole validation split."""
+        """The best of `candidates` fresh random architectures by inherited weights."""
         drawn = [self.space.sample(self.rng) for _ in range(min(self.candidates, int(min(self.space.size, 1e9))))]
         losses = np.array([evaluate(architecture) for architecture in drawn])
         return drawn[int(np.argmin(np.where(np.isfinite(losses), losses, np.inf)))]

@@ -30,6 +30,8 @@ class SNG(SamplingOptimizer):
         ValueError: a setting outside the ranges above.
     """
 
+    least_samples = 2
+
     def __init__(self, space: SearchSpace, seed: int = 0, step: float | None = None, samples: int = 2) -> None:
         self.space = space
         self.samples = samples
@@ -39,6 +41,10 @@ class SNG(SamplingOptimizer):
             raise ValueError(f"step must be positive, got {step!r}")
         if samples < 2:
             raise ValueError(f"samples must be at least 2, since one loss alone ranks nothing; got {samples!r}")
+
+    def reseed(self, seed: int) -> None:
+        """Draw proposals from a new stream from now on."""
+        self.distribution.reseed(seed)
 
     @property
     def probabilities(self) -> dict[str, Floats]:

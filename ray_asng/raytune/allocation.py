@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 from ray.tune import PlacementGroupFactory
 
@@ -22,6 +24,9 @@ def claim_device(config: SearchConfig, allocated: PlacementGroupFactory | None) 
     Raises:
         RuntimeError: a GPU was allocated and torch finds none.
     """
+    if config.deterministic:
+        # cuBLAS reads this when it starts; without it torch refuses deterministic matrix products.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(config.deterministic)
     resources = {} if allocated is None else allocated.required_resources
     torch.set_num_threads(max(1, int(resources.get("CPU", 1))))
@@ -32,6 +37,6 @@ def claim_device(config: SearchConfig, allocated: PlacementGroupFactory | None) 
             f"Tune allocated {resources['GPU']} GPU but torch finds no CUDA device; install a CUDA build of torch or "
             "leave gpus out"
         )
-    if config.memory_fraction is not None:
-        torch.cuda.set_per_process_memory_fraction(config.memory_fraction)
+    # Set also without a limit: an actor may have served a trial that had one.
+    torch.cuda.set_per_process_memory_fraction(config.memory_fraction or 1.0)
     return torch.device("cuda", 0)

@@ -21,13 +21,13 @@ from ray import tune
 from ray.tune.search.basic_variant import BasicVariantGenerator
 
 from ray_asng.config import SearchConfig
-from ray_asng.raytune.retrain_trainable import CHECKPOINT_FILE, RetrainTrainable
+from ray_asng.raytune.retrain_trainable import CHECKPOINT_FILE, RetrainTrainable, build_retraining
 from ray_asng.raytune.state_file import load_state
 from ray_asng.raytune.trainable import SearchTrainable
 from ray_asng.results.collect import collect
 from ray_asng.results.report import Report, write_report
 from ray_asng.results.store import replacing, write_table
-from ray_asng.retrain import RetrainSettings
+from ray_asng.retrain import RetrainSettings, measured_weights
 from ray_asng.supernets.supernet import Supernet
 
 logger = logging.getLogger(__name__)
@@ -35,6 +35,19 @@ logger = logging.getLogger(__name__)
 RANDOM_ARCHITECTURE = "random_architecture"
 GIVEN = "given"
 _SHOWN = {"search": ("epoch", "train_loss", "path_{metric}"), "retraining": ("epoch", "train_loss", "test_{metric}")}
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What building everything once has told.
+
+    Attributes:
+        metric: of the task.
+        given: architectures to retrain that no search has to find, as `found` of a `RetrainTrainable`.
+    """
+
+    metric: str
+    given: list[dict[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,20 +90,30 @@ class Job:
             RetrainSettings.from_mapping(recipe)
         return SearchConfig.from_mapping({**self.config, "seed": 0})
 
-    def given(self) -> list[dict[str, Any]]:
-        """The architectures to retrain that no search has to find.
+    def rehearse(self) -> Rehearsal:
+        """Build everything once, so that whatever is wrong is said before anything is started.
 
         Raises:
-            ValueError: a bad config, missing data, or an architecture that is not of the space.
+            ValueError, TypeError: a bad config or recipe, or an architecture that is not of the space.
+            FileNotFoundError: missing data.
         """
         config = self.checked_config()
-        space = Supernet(config.build_module(config.build_task())).space
+        if not self.methods and self.retraining is None:
+            raise ValueError("the job has neither a method nor a retraining; there is nothing to do")
+        task = config.build_task()
+        for method in self.methods:
+            SearchConfig.from_mapping({**self.config, "method": method, "seed": 0}).build_search(task=task)
+        space = Supernet(config.build_module(task)).space
         rng = np.random.default_rng(0)
         drawn = [space.sample(rng) for _ in range(self.random_architectures)]
-        return [
+        given = [
             *({"architecture": dict(space.parse(text)), "method": GIVEN, "seed": -1} for text in self.architectures),
             *({"architecture": dict(found), "method": RANDOM_ARCHITECTURE, "seed": -1} for found in drawn),
         ]
+        if self.retraining is not None:
+            example = {"architecture": dict(space.sample(rng))}
+            build_retraining(config, {"seed": 0, **self.retraining, "found": example}, task)
+        return Rehearsal(task.metric, given)
 
     def save(self) -> None:
         """Write the job into its folder, so that `load` can take it up."""
@@ -110,17 +133,13 @@ class Job:
         return cls(**{**json.loads(path.read_text()), "output": output})
 
 
-def run_job(job: Job) -> Report:
+def run_job(job: Job, rehearsal: Rehearsal) -> Report:
     """Run a job, or go on with it; returns its report.
 
     Raises:
-        ValueError: a bad config, before anything is started.
         RuntimeError: every search failed.
     """
-    if not job.methods and job.retraining is None:
-        raise ValueError("the job has neither a method nor a retraining; there is nothing to do")
-    given = job.given()
-    metric = job.checked_config().build_task().metric
+    metric = rehearsal.metric
     with _ray_session():
         found = []
         if job.methods:
@@ -130,7 +149,7 @@ def run_job(job: Job) -> Report:
                 raise RuntimeError(f"every search failed; the errors are in {job.output / 'tune' / 'search'}")
         retrained = []
         if job.retraining is not None:
-            space = _retraining_space(job, [*found, *given])
+            space = _retraining_space(job, [*found, *rehearsal.given])
             retrained = _results(_fit(job, "retraining", RetrainTrainable, space, None, metric))
     write_table(collect(job.output, job.command), job.output / "results.parquet")
     report = write_report(job.output)
@@ -242,7 +261,8 @@ def _save_best_child(output: Path, retrained: Sequence[tune.Result]) -> None:
         if (result.metrics["method"], result.metrics["search_seed"]) == (best["method"], best["seed"]):
             with result.checkpoint.as_directory() as folder:
                 state = load_state(Path(folder) / CHECKPOINT_FILE)
-            child = {**best, "config": json.loads(result.metrics["config_json"]), "state_dict": state["child"]}
+            config = json.loads(result.metrics["config_json"])
+            child = {**best, "config": config, "state_dict": measured_weights(state)}
             with replacing(output / "best_child.pt") as file:
                 torch.save(child, file)
             return

@@ -12,14 +12,15 @@ from typing import Any
 import torch
 from ray import tune
 
-from ray_asng.config import SearchConfig, name_of
+from ray_asng.config import SearchConfig, as_json, name_of
 from ray_asng.randomness import drawing_from
 from ray_asng.raytune.allocation import claim_device, request
 from ray_asng.raytune.state_file import load_state, save_state
 from ray_asng.raytune.versions import versions
 from ray_asng.retrain import Retraining, RetrainSettings
-from ray_asng.space import Architecture, nearest
+from ray_asng.space import Architecture, SearchSpace, nearest
 from ray_asng.supernets.supernet import Supernet
+from ray_asng.tasks.base import Task
 
 CHECKPOINT_FILE = "retraining.pt"
 
@@ -52,27 +53,12 @@ class RetrainTrainable(tune.Trainable):
                 raise ValueError(f"unknown config key {key!r}{nearest(key, known)}")
         self.resolved = SearchConfig.from_mapping(config["search"])
         self.device = claim_device(self.resolved, self.trial_resources)
-        task = self.resolved.build_task()
-        seed = int(config["seed"])
-        with drawing_from(torch.Generator().manual_seed(seed)):
-            supernet = Supernet(self.resolved.build_module(task, **self._space_options(config)))
-        self.architecture: Architecture = supernet.space.architecture(config["found"]["architecture"])
-        self.retraining = Retraining(
-            supernet.extract(self.architecture),
-            task,
-            RetrainSettings(**{key: config[key] for key in _RECIPE if key in config}),
-            choice_paths=supernet.choice_paths,
-            seed=seed,
-            device=self.device,
-        )
-        self._constant = self._describe(config, supernet)
+        self.retraining, space = build_retraining(self.resolved, config, self.resolved.build_task(), self.device)
+        self.architecture: Architecture = space.architecture(config["found"]["architecture"])
+        self._constant = self._describe(config, space)
 
-    def _space_options(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        has_affine = "affine" in inspect.signature(self.resolved.space_builder).parameters
-        return {**({"affine": True} if has_affine else {}), **config.get("space_options", {})}
-
-    def _describe(self, config: Mapping[str, Any], supernet: Supernet) -> dict[str, Any]:
-        graph = supernet.space.graph(self.architecture)
+    def _describe(self, config: Mapping[str, Any], space: SearchSpace) -> dict[str, Any]:
+        graph = space.graph(self.architecture)
         task = self.retraining.task
         return {
             "kind": "retraining",
@@ -86,16 +72,16 @@ class RetrainTrainable(tune.Trainable):
             "higher_is_better": task.higher_is_better,
             "epochs": self.retraining.settings.epochs,
             "architecture": self.architecture.to_json(),
-            "architecture_text": supernet.space.text(self.architecture),
+            "architecture_text": space.text(self.architecture),
             "architecture_graph": "" if graph is None else json.dumps(graph),
             "device": str(self.device),
             "versions": json.dumps(versions()),
-            "config_json": json.dumps(config, default=name_of, sort_keys=True),
+            "config_json": json.dumps(config, default=as_json, sort_keys=True),
         }
 
     def step(self) -> dict[str, Any]:
-        """Run one epoch."""
-        metrics = self.retraining.run_epoch()
+        """Run one epoch. A trial that had finished when it was restored reports its last one again."""
+        metrics = self.retraining.report if self.retraining.is_done else self.retraining.run_epoch()
         return {**self._constant, **metrics, "done": self.retraining.is_done}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
@@ -110,3 +96,24 @@ class RetrainTrainable(tune.Trainable):
         """Start anew with another config in the same process."""
         self.setup(new_config)
         return True
+
+
+def build_retraining(
+    search: SearchConfig, config: Mapping[str, Any], task: Task, device: torch.device | str = "cpu"
+) -> tuple[Retraining, SearchSpace]:
+    """The retraining that the config of a `RetrainTrainable` describes, at its start, and the space it is from."""
+    has_affine = "affine" in inspect.signature(search.space_builder).parameters
+    options = {**({"affine": True} if has_affine else {}), **config.get("space_options", {})}
+    seed = int(config["seed"])
+    with drawing_from(torch.Generator().manual_seed(seed)):
+        supernet = Supernet(search.build_module(task, **options))
+    architecture = supernet.space.architecture(config["found"]["architecture"])
+    retraining = Retraining(
+        supernet.extract(architecture),
+        task,
+        RetrainSettings(**{key: config[key] for key in _RECIPE if key in config}),
+        choice_paths=supernet.paths_in_child(architecture),
+        seed=seed,
+        device=device,
+    )
+    return retraining, supernet.space

@@ -36,7 +36,8 @@ class SearchTrainable(tune.Trainable):
     them); the last one has `done: True`. With `tune.run`, checkpoints need
     `checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1, checkpoint_at_end=True)`.
 
-    Raises (before any training, in the driver where Tune asks for resources, else in `setup`):
+    Raises (before any training; in the driver, where Tune asks for resources, unless `tune.with_resources` answers
+    instead, then in `setup`):
         ValueError: an unknown method, space, task, key or option, or a value out of range.
         TypeError: a module, array or tensor in the config.
 
@@ -47,11 +48,14 @@ class SearchTrainable(tune.Trainable):
     @classmethod
     def default_resource_request(cls, config: Mapping[str, Any]) -> PlacementGroupFactory | None:
         """What `cpus` and `gpus` of the config ask for; None without them. Checks the config on the way."""
-        return request(cls._checked(config))
+        if cls.setup is not SearchTrainable.setup:
+            # tune.with_parameters holds objects back until setup; what they are built with is checked there.
+            config = {key: value for key, value in config.items() if not key.endswith("_options")}
+        return request(cls._checked(config, {}))
 
     @classmethod
-    def _checked(cls, config: Mapping[str, Any], **objects: Any) -> SearchConfig:
-        return SearchConfig.from_mapping({**config, **objects})
+    def _checked(cls, config: Mapping[str, Any], objects: Mapping[str, Any]) -> SearchConfig:
+        return SearchConfig.from_mapping(config, objects)
 
     def setup(self, config: dict[str, Any], **objects: Any) -> None:
         """Build the search; `objects` are what `tune.with_parameters` passes and go over the config."""
@@ -59,7 +63,7 @@ class SearchTrainable(tune.Trainable):
         self._start(config)
 
     def _start(self, config: Mapping[str, Any]) -> None:
-        self.resolved = self._checked(config, **self._objects)
+        self.resolved = self._checked(config, self._objects)
         self.device = claim_device(self.resolved, self.trial_resources)
         self.search: Search = self.resolved.build_search(self.device)
         self._constant = self._describe()
@@ -83,8 +87,8 @@ class SearchTrainable(tune.Trainable):
         }
 
     def step(self) -> dict[str, Any]:
-        """Run one epoch."""
-        metrics = self.search.run_epoch()
+        """Run one epoch. A trial that had finished when it was restored reports its last one again."""
+        metrics = self.search.report if self.search.is_done else self.search.run_epoch()
         architecture = self.search.architecture
         graph = self.search.space.graph(architecture)
         return {
@@ -109,6 +113,7 @@ class SearchTrainable(tune.Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Start anew with another config in the same process."""
+        del self.search  # two supernets at a time may not fit
         self._start(new_config)
         return True
 
@@ -121,8 +126,8 @@ class ASNGTrainable(SearchTrainable):
     """
 
     @classmethod
-    def _checked(cls, config: Mapping[str, Any], **objects: Any) -> SearchConfig:
-        checked = super()._checked(config, **objects)
+    def _checked(cls, config: Mapping[str, Any], objects: Mapping[str, Any]) -> SearchConfig:
+        checked = super()._checked(config, objects)
         if checked.method != "asng":
             raise ValueError(
                 f"ASNGTrainable runs the method 'asng', the config asks for {checked.method!r}; use SearchTrainable"

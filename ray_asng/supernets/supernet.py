@@ -97,8 +97,33 @@ class Supernet(nn.Module):
 
     @property
     def choice_paths(self) -> list[str]:
-        """Paths, inside the module, of all choices; in an extracted child the chosen operations stand there."""
+        """Paths, inside the module, of all choices."""
         return [path for paths in self._places.values() for path in paths]
+
+    def paths_in_child(self, architecture: Mapping[str, Value]) -> list[str]:
+        """Paths, inside the extracted child, of the operations that were chosen."""
+        indices = self._indices(architecture)
+        return [self._path_in_child(path) for path in self.choice_paths if self._is_reached(path, indices)]
+
+    def _outer_choices(self, path: str) -> list[tuple[str, str, int]]:
+        """The choices that `path` lies inside of: their name, path, and the option that it belongs to."""
+        found = []
+        for name, places in self._places.items():
+            for outer in places:
+                prefix = f"{outer}.candidates." if outer else "candidates."
+                if path.startswith(prefix):
+                    found.append((name, outer, int(path[len(prefix) :].split(".")[0])))
+        return found
+
+    def _is_reached(self, path: str, indices: Mapping[str, int]) -> bool:
+        return all(indices[name] == option for name, _, option in self._outer_choices(path))
+
+    def _path_in_child(self, path: str) -> str:
+        """Where an option was chosen, it stands in the place of its choice."""
+        for _, outer, option in sorted(self._outer_choices(path), key=lambda choice: -len(choice[1])):
+            prefix = f"{outer}.candidates.{option}" if outer else f"candidates.{option}"
+            path = f"{outer}{path[len(prefix) :]}".removeprefix(".")
+        return path
 
     def forward(self, inputs: Any, way: Way) -> Any:
         """Run the network.
@@ -189,18 +214,11 @@ class Supernet(nn.Module):
 
     def _fix_unreached(self, architecture: Architecture) -> dict[str, Value]:
         """Give the first option to decisions that stand only inside options that were not chosen."""
-        owner = {path: name for name, paths in self._places.items() for path in paths}
         indices = self._indices(architecture)
-
-        def is_reached(path: str) -> bool:
-            for outer, name in owner.items():
-                prefix = f"{outer}.candidates." if outer else "candidates."
-                if path.startswith(prefix) and int(path[len(prefix) :].split(".")[0]) != indices[name]:
-                    return False
-            return True
-
         return {
-            name: value if any(map(is_reached, self._places[name])) else self.choices[name][0].options[0]
+            name: value
+            if any(self._is_reached(path, indices) for path in self._places[name])
+            else self.choices[name][0].options[0]
             for name, value in architecture.items()
         }
 

@@ -378,3 +378,31 @@ def test_arrays_that_do_not_fit_the_space_are_refused(options, losses, message):
 def test_settings_without_meaning_are_refused(settings):
     with pytest.raises(ValueError, match=f"{next(iter(settings))}.*got"):
         ASNG(ragged_space(3, 3, 3), **settings)
+
+
+def test_a_space_of_numbers_alone_is_resumed_too():
+    space = SearchSpace([Integer("i", 0, 9), Real("r", 0.0, 1.0)])
+    straight, resumed = ASNG(space, 1), ASNG(space, 2)
+    advance(straight, 5, lambda p: p.values[0])
+    resumed.load_state_dict(straight.state_dict())
+    assert resumed.state_dict() == straight.state_dict()
+
+
+def test_a_state_of_as_many_but_other_options_is_refused():
+    with pytest.raises(ValueError, match="another space"):
+        ASNG(ragged_space(3, 3)).load_state_dict(ASNG(ragged_space(2, 2, 2)).state_dict())
+
+
+@pytest.mark.parametrize("max_step", [0.0, -1.0, 100.0])
+def test_a_bound_where_the_update_is_not_defined_is_refused(max_step):
+    with pytest.raises(ValueError, match="max_step must be above 0 and at most"):
+        ASNG(ragged_space(3, 3), initial_step=1e-3, max_step=max_step)
+
+
+def test_the_largest_step_can_be_taken():
+    asng = ASNG(ragged_space(3, 3, 3))
+    for first in (0.9, 1.7, 2.3, 2 * math.sqrt(6)):
+        asng = ASNG(ragged_space(3, 3, 3), initial_step=first)
+        asng.Delta = first / asng.max_step
+        agree(asng, 3)
+        assert np.isfinite(asng.s).all()
