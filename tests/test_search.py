@@ -308,3 +308,20 @@ def test_running_on_after_the_end_is_refused():
     run(search, 1)
     with pytest.raises(RuntimeError, match="done"):
         search.run_epoch()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("method", ["asng", "darts"])
+def test_a_restored_search_on_cuda_goes_on_bit_for_bit(method, monkeypatch):
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    try:
+        config = SearchConfig.from_mapping({**SMALL, "method": method, "seed": 0})
+        straight, stopped, resumed = (config.build_search("cuda") for _ in range(3))
+        rows = run(straight, 4)
+        run(stopped, 2)
+        resumed.load_state_dict(stopped.state_dict())
+        assert run(resumed, 2) == rows[2:]
+    finally:
+        torch.use_deterministic_algorithms(False)

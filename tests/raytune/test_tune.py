@@ -8,7 +8,9 @@ from ray import tune
 from ray.tune.error import TuneError
 
 from ray_asng import ASNGTrainable, SearchTrainable
+from ray_asng.raytune.results_callback import ResultsCallback
 from ray_asng.results.collect import collect
+from ray_asng.results.store import read_table
 
 pytestmark = pytest.mark.ray
 
@@ -19,7 +21,10 @@ NOT_COMPARED |= {"peak_memory_bytes", "timestamp"}
 
 def table_rows(folder):
     """Rows of the data set without times, rates and memory, by (seed, iteration)."""
-    rows = collect(Path(folder)).to_pylist()
+    return without_times(collect(Path(folder)).to_pylist())
+
+
+def without_times(rows):
     kept = [{k: v for k, v in row.items() if k not in NOT_COMPARED} for row in rows]
     return sorted(kept, key=lambda row: (row["method"], row["seed"], row["epoch"]))
 
@@ -44,7 +49,7 @@ def dies_once():
 
 
 def test_two_runs_of_one_seed_give_the_same_rows_and_other_seeds_others(ray_session, tmp_path):
-    """Also shows `tune.run` with a plain config, with `resources_per_trial`, and actors that are used again."""
+    """Also with `resources_per_trial`, actors that are used again, and a data set written while trials run."""
     config = {**SMALL, "seed": tune.grid_search([0, 1])}
     tune.run(ASNGTrainable, config=config, storage_path=str(tmp_path / "one"), verbose=0)
     tune.run(
@@ -53,12 +58,15 @@ def test_two_runs_of_one_seed_give_the_same_rows_and_other_seeds_others(ray_sess
         resources_per_trial={"cpu": 1},
         reuse_actors=True,
         max_concurrent_trials=1,
+        callbacks=[ResultsCallback(tmp_path / "live")],
         storage_path=str(tmp_path / "two"),
         verbose=0,
     )
     first, second = table_rows(next((tmp_path / "one").iterdir())), table_rows(next((tmp_path / "two").iterdir()))
     assert len(first) == 8
     assert first == second
+    live = read_table(tmp_path / "live").to_pylist()
+    assert without_times(live) == second
     assert [row["train_loss"] for row in first[:4]] != [row["train_loss"] for row in first[4:]]
 
 
