@@ -12,8 +12,7 @@ import numpy as np
 import torch
 
 from ray_asng import Supernet, registry, tasks
-from ray_asng.optimizers.asng import ASNG
-from ray_asng.optimizers.base import Proposal, SamplingOptimizer
+from ray_asng.optimizers import ASNG, Proposal, SamplingOptimizer
 from ray_asng.search import Search
 from ray_asng.settings import SearchSettings
 from ray_asng.space import SearchSpace
@@ -25,8 +24,11 @@ class HillClimber(SamplingOptimizer):
     def __init__(self, space: SearchSpace, seed: int = 0, samples: int = 2) -> None:
         self.space = space
         self.samples = samples  # proposals of a step; the loop reads this
-        self.rng = np.random.default_rng(seed)
+        self.reseed(seed)
         self.parent = space.sample(self.rng)
+
+    def reseed(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
 
     @property
     def probabilities(self) -> dict[str, np.ndarray]:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ray_asng import OneOf, Supernet, tasks
-from ray_asng.optimizers.asng import ASNG
+from ray_asng.optimizers import ASNG
 from ray_asng.retrain import Retraining, RetrainSettings
 from ray_asng.search import Search
 from ray_asng.settings import SearchSettings
