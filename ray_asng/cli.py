@@ -241,7 +241,12 @@ def _architecture_text(given: str) -> str:
     """The architecture itself, where `given` is the path of a file that holds it."""
     if not given.endswith(".json"):
         return given
-    content = json.loads(Path(given).read_text())
+    try:
+        content = json.loads(Path(given).read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{given} is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{given} must hold an object from decision to option, got a {type(content).__name__}")
     return json.dumps(content.get("architecture", content))
 
 
@@ -292,6 +297,9 @@ def list_names() -> None:
 @click.option("--set", "settings", multiple=True, metavar="KEY=JSON", help="Options of the task, such as size=16.")
 def prepare(task: str, data_dir: Path | None, settings: tuple[str, ...]) -> None:
     """Download and decode the data of TASK ahead of trials."""
+    from ray_asng.config import SearchConfig
     from ray_asng.tasks.prepare import prepare as prepare_task
 
-    click.echo(prepare_task(task, data_dir=data_dir, **_pairs("--set", settings)))
+    options = _pairs("--set", settings)
+    SearchConfig.from_mapping({"seed": 0, "task": task, "task_options": options})  # unknown names are refused there
+    click.echo(prepare_task(task, data_dir=data_dir, **options))

@@ -287,7 +287,7 @@ def test_the_best_child_is_rebuilt_from_its_file_and_is_as_good_as_reported(job)
     best = torch.load(job[0] / "best_child.pt", weights_only=True)
     config = SearchConfig.from_mapping(best["config"]["search"])
     task = config.build_task()
-    options = {"affine": True, **best["config"].get("space_options", {})}
+    options = best["config"]["space_options"]
     child = Supernet(config.build_module(task, **options)).extract(best["architecture"])
     child.load_state_dict(best["state_dict"])
     _, accuracy = Retraining(child, task).evaluate("test")

@@ -81,6 +81,9 @@ class Job:
 
     def checked_config(self) -> SearchConfig:
         """The config of a search of this job; those of all methods are checked."""
+        for key in ("method", "seed"):
+            if key in self.config:
+                raise ValueError(f"the job sets {key!r} itself, from its methods and their numbers of seeds")
         for method, seeds in self.methods.items():
             if seeds < 1:
                 raise ValueError(f"method {method!r} needs at least one seed, got {seeds}")
@@ -151,6 +154,8 @@ def run_job(job: Job, rehearsal: Rehearsal) -> Report:
         if job.retraining is not None:
             space = _retraining_space(job, [*found, *rehearsal.given])
             retrained = _results(_fit(job, "retraining", RetrainTrainable, space, None, metric))
+            if all(result.error is not None for result in retrained):
+                raise RuntimeError(f"every retraining failed; the errors are in {job.output / 'tune' / 'retraining'}")
     write_table(collect(job.output, job.command), job.output / "results.parquet")
     report = write_report(job.output)
     if found and retrained:
@@ -197,7 +202,7 @@ def _fit(
     storage = (job.output / "tune").resolve()
     path = str(storage / name)
     if tune.Tuner.can_restore(path):
-        return tune.Tuner.restore(path, trainable, resume_unfinished=True, resume_errored=True).fit()
+        return _whole(tune.Tuner.restore(path, trainable, resume_unfinished=True, resume_errored=True).fit())
     columns = {column.format(metric=metric): column.format(metric=metric) for column in _SHOWN[name]}
     tuner = tune.Tuner(
         trainable,
@@ -219,7 +224,7 @@ def _fit(
             ),
             progress_reporter=tune.CLIReporter(
                 metric_columns=columns,
-                parameter_columns=[],
+                parameter_columns=["seed"],
                 max_report_frequency=15,
                 max_progress_rows=40,
                 print_intermediate_tables=True,
@@ -227,7 +232,14 @@ def _fit(
             verbose=1,
         ),
     )
-    return tuner.fit()
+    return _whole(tuner.fit())
+
+
+def _whole(grid: tune.ResultGrid) -> tune.ResultGrid:
+    """The results, unless Tune was interrupted: it takes Ctrl-C for itself, saves its state and returns."""
+    if any(result.error is None and not (result.metrics or {}).get("done") for result in _results(grid)):
+        raise KeyboardInterrupt
+    return grid
 
 
 def _trial_name(trial: Any) -> str:

@@ -76,7 +76,9 @@ class RetrainTrainable(tune.Trainable):
             "architecture_graph": "" if graph is None else json.dumps(graph),
             "device": str(self.device),
             "versions": json.dumps(versions()),
-            "config_json": json.dumps(config, default=as_json, sort_keys=True),
+            "config_json": json.dumps(
+                {**config, "space_options": space_options(self.resolved, config)}, default=as_json, sort_keys=True
+            ),
         }
 
     def step(self) -> dict[str, Any]:
@@ -102,11 +104,9 @@ def build_retraining(
     search: SearchConfig, config: Mapping[str, Any], task: Task, device: torch.device | str = "cpu"
 ) -> tuple[Retraining, SearchSpace]:
     """The retraining that the config of a `RetrainTrainable` describes, at its start, and the space it is from."""
-    has_affine = "affine" in inspect.signature(search.space_builder).parameters
-    options = {**({"affine": True} if has_affine else {}), **config.get("space_options", {})}
     seed = int(config["seed"])
     with drawing_from(torch.Generator().manual_seed(seed)):
-        supernet = Supernet(search.build_module(task, **options))
+        supernet = Supernet(search.build_module(task, **space_options(search, config)))
     architecture = supernet.space.architecture(config["found"]["architecture"])
     retraining = Retraining(
         supernet.extract(architecture),
@@ -117,3 +117,9 @@ def build_retraining(
         device=device,
     )
     return retraining, supernet.space
+
+
+def space_options(search: SearchConfig, config: Mapping[str, Any]) -> dict[str, Any]:
+    """What the child is built with over the options of the search: affine batch norm where the space knows it."""
+    has_affine = "affine" in inspect.signature(search.space_builder).parameters
+    return {**({"affine": True} if has_affine else {}), **config.get("space_options", {})}
