@@ -22,6 +22,8 @@ _SMOKE_METHODS = ("asng:1", "darts:1")
 
 # Sizes of the default job: four minutes on two cores. Those of --smoke end in under a minute.
 _DEFAULT: dict[str, Any] = {"epochs": 25, "retrain_epochs": 30, "space_options": {"width": 8, "cells": 1}}
+# Trained alone, networks that narrow differ by their width more than by their cells.
+_RETRAINED_WIDTH = 16
 _SMOKE: dict[str, Any] = {
     "epochs": 2,
     "steps_per_epoch": 4,
@@ -163,13 +165,14 @@ def _plan(
     config = {key: value for key, value in size.items() if key != "retrain_epochs"}
     if space != "nasbench201":
         del config["space_options"]
-    config |= {"space": space, "task": task, **_pairs("--set", settings)}
+    given = _pairs("--set", settings)
+    is_default_size = "space_options" in config and "space_options" not in given and not smoke
+    config |= {"space": space, "task": task, **given}
     if epochs is not None:
         config["epochs"] = epochs
     if data_dir is not None:
         config["data_dir"] = str(data_dir.resolve())
-    # Narrow networks differ by their width more than by their cells.
-    retrained_as = {"space_options": {"width": 16}} if space == "nasbench201" and not smoke else {}
+    retrained_as = {"space_options": {"width": _RETRAINED_WIDTH}} if is_default_size else {}
     chosen = () if methods is None else methods or (_SMOKE_METHODS if smoke else DEFAULT_METHODS)
     pairs = [_method(text, seeds) for text in chosen]
     repeated = sorted({name for name, _ in pairs if [other for other, _ in pairs].count(name) > 1})

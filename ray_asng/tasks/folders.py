@@ -14,13 +14,20 @@ def cache_folder() -> Path:
 
     It is apart from the data, since data folders are often shared and read-only.
     """
-    return Path(os.environ.get(CACHE_VARIABLE) or "~/.cache/ray_asng").expanduser().absolute()
+    return _absolute(os.environ.get(CACHE_VARIABLE) or "~/.cache/ray_asng")
 
 
 def data_folder(data_dir: str | os.PathLike[str] | None = None) -> Path:
     """The folder of data sets: `data_dir`, else the environment variable RAY_ASNG_DATA, else ~/.cache/ray_asng/data."""
     chosen = data_dir or os.environ.get(DATA_VARIABLE) or "~/.cache/ray_asng/data"
-    return Path(chosen).expanduser().absolute()
+    return _absolute(chosen)
+
+
+def _absolute(path: str | os.PathLike[str]) -> Path:
+    """A relative path is one of the user's working folder, also within a Tune trial, which works in another one."""
+    # Tune sets this variable before it changes the folder; it calls it deprecated, and has no other that tells.
+    started_in = os.environ.get("TUNE_ORIG_WORKING_DIR") or Path.cwd()
+    return Path(started_in, Path(path).expanduser())
 
 
 def data_file(path: str | os.PathLike[str], option: str, data_dir: str | os.PathLike[str] | None = None) -> Path:

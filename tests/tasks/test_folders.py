@@ -41,3 +41,11 @@ def test_a_missing_file_is_an_error_that_says_what_to_pass(tmp_path, monkeypatch
     for part in ("train='absent.parquet'", str(tmp_path / "absent.parquet"), "data_dir", "RAY_ASNG_DATA (now not set)"):
         assert part in str(caught.value)
     assert "`ray-asng prepare images`" in str(caught.value)
+
+
+def test_relative_folders_within_a_trial_are_those_of_the_folder_it_was_started_in(monkeypatch, tmp_path):
+    monkeypatch.setenv("TUNE_ORIG_WORKING_DIR", str(tmp_path / "home"))
+    monkeypatch.setenv("RAY_ASNG_DATA", "../data")
+    monkeypatch.setenv("RAY_ASNG_CACHE", "cache")
+    assert data_folder().resolve() == tmp_path / "data"
+    assert cache_folder() == tmp_path / "home" / "cache"
