@@ -21,7 +21,7 @@ DEFAULT_METHODS = ("asng:4", "random_search:2", "darts:2")
 _SMOKE_METHODS = ("asng:1", "darts:1")
 
 # Sizes of the default job: four minutes on two cores. Those of --smoke end in under a minute.
-_DEFAULT: dict[str, Any] = {"epochs": 25, "retrain_epochs": 30, "space_options": {"width": 8, "cells": 1}}
+_DEFAULT: dict[str, Any] = {"epochs": 20, "retrain_epochs": 30, "space_options": {"width": 8, "cells": 1}}
 # Trained alone, networks that narrow differ by their width more than by their cells.
 _RETRAINED_WIDTH = 16
 _SMOKE: dict[str, Any] = {
