@@ -6,7 +6,7 @@ optimizer for the weight step, forward alone for the architecture step. The chil
 supernet, so both do the same arithmetic. Steps and floors alternate in one process; the report has ratios, since
 seconds of a shared machine mean little.
 
-    python benchmarks/step_cost.py --output reports/step_cost
+    python benchmarks/step_cost.py --output step_cost
 """
 
 from __future__ import annotations
