@@ -138,7 +138,8 @@ class Search:
 
         Raises:
             RuntimeError: the search is done.
-            FloatingPointError: the training loss is no longer finite.
+            FloatingPointError: a training loss, all validation losses, or the metric of the most likely path are not
+                finite any more.
         """
         if self.is_done:
             raise RuntimeError(f"the search is done after its {self.settings.epochs} epochs; build one with more")
