@@ -16,6 +16,7 @@ from ray_asng.version import __version__
 
 if TYPE_CHECKING:
     from ray_asng import registry, tasks
+    from ray_asng.raytune.stopper import SearchStopper
     from ray_asng.raytune.trainable import ASNGTrainable, SearchTrainable
     from ray_asng.space import Architecture, Categorical, Integer, Real, SearchSpace
     from ray_asng.supernets.choice import OneOf
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "ASNGTrainable": "ray_asng.raytune.trainable",
     "SearchTrainable": "ray_asng.raytune.trainable",
+    "SearchStopper": "ray_asng.raytune.stopper",
     "OneOf": "ray_asng.supernets.choice",
     "Supernet": "ray_asng.supernets.supernet",
     "SearchSpace": "ray_asng.space",
@@ -36,6 +38,7 @@ _HOMES = {
 __all__ = [
     "ASNGTrainable",
     "SearchTrainable",
+    "SearchStopper",
     "OneOf",
     "Supernet",
     "SearchSpace",

@@ -9,6 +9,7 @@ import json
 import shlex
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,10 +42,17 @@ class _Command(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (ValueError, TypeError, RuntimeError, FileNotFoundError, FileExistsError, ConnectionError) as error:
+        except (ValueError, TypeError, RuntimeError, OSError) as error:
             if isinstance(error, click.exceptions.Exit | click.Abort):
                 raise
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(_message(error)) from error
+
+
+def _message(error: Exception) -> str:
+    """The words of an error; those of the operating system without their number."""
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -110,12 +118,13 @@ def _start(output: Path, resume: bool, overwrite: bool, options: dict[str, Any])
     if resume:
         job = Job.load(output)
         rehearsal = job.rehearse()
+        _require_writable(output)
     else:
         job = Job(output=output, command=_typed(), **_plan(**options))
         rehearsal = job.rehearse()  # a bad config or missing data are an error before anything is removed or written
+        _require_writable(output)
         for name in present:
             _remove(output / name)
-        output.mkdir(parents=True, exist_ok=True)
         job.save()
     try:
         report = run_job(job, rehearsal)
@@ -127,6 +136,18 @@ def _start(output: Path, resume: bool, overwrite: bool, options: dict[str, Any])
         click.echo(f"Missing: {sentence}")
     titles = ("summary.md", "figures", "results.parquet", "best_architecture.json", "best_child.pt")
     click.echo("\nWritten: " + ", ".join(str(output / title) for title in titles if (output / title).exists()))
+
+
+def _require_writable(output: Path) -> None:
+    """Make the folder, if it is not there, and a file in it for a moment."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=output):
+            pass
+    except OSError as error:
+        raise OSError(
+            f"nothing can be written to {output} ({error.strerror}); choose another --output, or see to its permissions"
+        ) from error
 
 
 def _refuse_beside_resume() -> None:
@@ -266,9 +287,32 @@ def collect(experiment: Path, output: Path, overwrite: bool) -> None:
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists; replace it with --overwrite or choose another --output")
     table = collect_table(experiment, _typed())
-    output.mkdir(parents=True, exist_ok=True)
+    _require_writable(output)
     write_table(table, path)
     click.echo(f"{table.num_rows} rows in {path}; `ray-asng report {output}` makes tables and figures of them")
+
+
+@main.command(cls=_Command)
+@click.argument("experiment", type=click.Path(path_type=Path, exists=True, file_okay=False))
+def repair(experiment: Path) -> None:
+    """Let interrupted trials of EXPERIMENT go on from their newest good checkpoint.
+
+    For an experiment of Ray Tune, or the output folder of a job, that no longer runs and of which a checkpoint is
+    damaged. Afterwards resume it as usual. Damaged checkpoints and the former state are kept under other names.
+    """
+    from ray_asng.raytune.repair import repair as repair_experiment
+    from ray_asng.results.collect import experiment_folders
+
+    done = [repair_experiment(folder.resolve()) for folder in experiment_folders(experiment)]
+    for line in (line for repaired in done for line in repaired.lines):
+        click.echo(line)
+    backups = [str(repaired.backup) for repaired in done if repaired.backup]
+    if not backups:
+        click.echo("\nNo checkpoint is damaged; nothing was changed.")
+        return
+    click.echo(f"\nThe former state is kept in {', '.join(backups)}.")
+    for next_step in dict.fromkeys(repaired.next_step for repaired in done if repaired.backup):
+        click.echo(f"Go on with: {next_step}")
 
 
 @main.command(cls=_Command)

@@ -8,6 +8,8 @@ import numpy as np
 
 from ray_asng.space import Floats, Real, SearchSpace
 
+_ROUNDING = 1e-9
+
 
 def convergence(space: SearchSpace, probabilities: Mapping[str, Floats]) -> float:
     """Mean over the decisions that have a choice of their largest probability; 1 when all is decided.
@@ -22,6 +24,11 @@ def entropy(space: SearchSpace, probabilities: Mapping[str, Floats]) -> float:
     """Mean over the same decisions of their Shannon entropy, in nats; 0 when all is decided."""
     rows = _rows(space, probabilities)
     return float(np.mean([-(row[row > 0.0] * np.log(row[row > 0.0])).sum() for row in rows])) if rows else 0.0
+
+
+def is_uniform(space: SearchSpace, probabilities: Mapping[str, Floats]) -> bool:
+    """Whether no option of any decision is likelier than another one."""
+    return all(bool(np.ptp(row) < _ROUNDING) for row in _rows(space, probabilities))
 
 
 def _rows(space: SearchSpace, probabilities: Mapping[str, Floats]) -> list[Floats]:

@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import PurePath
@@ -17,9 +17,9 @@ import torch
 from torch import nn
 
 from ray_asng import registry
-from ray_asng.optimizers.base import Optimizer
+from ray_asng.optimizers.base import MixingOptimizer, Optimizer
 from ray_asng.randomness import drawing_from
-from ray_asng.search import Search
+from ray_asng.search import Device, Search
 from ray_asng.settings import SearchSettings, check_number, check_whole
 from ray_asng.space import nearest
 from ray_asng.supernets.supernet import Supernet
@@ -43,7 +43,8 @@ class SearchConfig:
         train_fraction: share of the training half; the task's default (one half) if None.
         settings: lengths and rates.
         deterministic: use deterministic algorithms only (matters on CUDA).
-        cpus, gpus: devices of a trial; None leaves them to Tune's `resources_per_trial` or `tune.with_resources`.
+        cpus, gpus: devices of a trial; None leaves them to Tune's `resources_per_trial` or `tune.with_resources`. A
+            method that samples paths can use several whole GPUs, at most as many as paths of a step.
         memory_fraction: share of a GPU's memory that the trial may allocate.
         data_dir: folder of data sets; the environment variable RAY_ASNG_DATA if None.
     """
@@ -98,9 +99,7 @@ class SearchConfig:
         if self.cpus is not None:
             check_number("cpus", self.cpus, above=0.0)
         if self.gpus is not None:
-            check_number("gpus", self.gpus, low=0.0)
-        if self.gpus is not None and self.gpus > 1 and self.gpus != int(self.gpus):
-            raise ValueError(f"gpus must be a fraction below 1 or a whole number, got {self.gpus!r}: Ray would wait")
+            check_gpus(self.gpus)
         if self.memory_fraction is not None:
             check_number("memory_fraction", self.memory_fraction, above=0.0)
             if self.memory_fraction > 1.0:
@@ -108,8 +107,17 @@ class SearchConfig:
         if self.train_fraction is not None:
             check_number("train_fraction", self.train_fraction, above=0.0, below=1.0)
         _check_options("method", self.method_builder, self.method_options)
+        self._check_method_on_gpus()
         _check_options("space", self.space_builder, self.space_options)
         self._check_task()
+
+    def _check_method_on_gpus(self) -> None:
+        """What `Search` would refuse too, but in a trial: said before any starts, where the method is a class."""
+        method = self.method_builder
+        if (self.gpus or 0) > 1 and isinstance(method, type) and issubclass(method, MixingOptimizer):
+            raise ValueError(
+                f"{name_of(self.method)} runs one mixture a step, which occupies one GPU; got gpus={self.gpus!r}"
+            )
 
     def _check_task(self) -> None:
         """What is asked of the task must be something that it can be told."""
@@ -161,12 +169,18 @@ class SearchConfig:
             raise TypeError(f"the space {name_of(self.space)} must build an nn.Module, got {type(module)}")
         return module
 
-    def build_search(self, device: torch.device | str = "cpu", task: Task | None = None) -> Search:
-        """The search that this config describes, at its start; on `task` if it has been built before."""
+    def build_search(self, device: Device | Sequence[Device] = "cpu", task: Task | None = None) -> Search:
+        """The search that this config describes, at its start; on `task` if it has been built before.
+
+        Args:
+            device: one, or several for methods that sample paths.
+            task: what `build_task` gave.
+        """
         task = task or self.build_task()
         with drawing_from(torch.Generator().manual_seed(int(self.seed))):
             supernet = Supernet(self.build_module(task))
-        extra = _accepted(self.method_builder, {"device": device})
+        first = device if isinstance(device, torch.device | str) else next(iter(device))
+        extra = _accepted(self.method_builder, {"device": first})
         optimizer = self.method_builder(supernet.space, seed=int(self.seed), **extra, **self.method_options)
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"the method {name_of(self.method)} must build an Optimizer, got {type(optimizer)}")
@@ -177,6 +191,17 @@ class SearchConfig:
         plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "settings"}
         settings = {name: getattr(self.settings, name) for name in _SETTINGS}
         return json.dumps({**plain, **settings}, default=as_json, sort_keys=True)
+
+
+def check_gpus(gpus: object) -> None:
+    """Refuse numbers of GPUs that Ray can never give: it would wait for them without a word.
+
+    Raises:
+        ValueError: neither a fraction below 1 nor a whole number.
+    """
+    check_number("gpus", gpus, low=0.0)
+    if float(gpus) > 1 and float(gpus) != int(gpus):  # type: ignore[call-overload, arg-type]  # a number by now
+        raise ValueError(f"gpus must be a fraction below 1 or a whole number, got {gpus!r}: Ray would wait for ever")
 
 
 def as_json(value: Any) -> Any:

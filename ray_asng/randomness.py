@@ -21,15 +21,25 @@ def spawn_seeds(seed: int | tuple[int, ...], count: int) -> list[int]:
 
 
 @contextmanager
-def drawing_from(generator: torch.Generator) -> Iterator[None]:
-    """Let code that knows only torch's global generator draw from `generator` (CPU or CUDA, by its device)."""
-    on_cuda = generator.device.type == "cuda"
-    get = torch.cuda.get_rng_state if on_cuda else torch.get_rng_state
-    put = torch.cuda.set_rng_state if on_cuda else torch.set_rng_state
-    outside = get()
-    put(generator.get_state())
+def drawing_from(*generators: torch.Generator) -> Iterator[None]:
+    """Let code that knows only torch's global generators draw from `generators`: at most one a device, CPU or CUDA."""
+    outside = [_global_state(generator.device) for generator in generators]
+    for generator in generators:
+        _set_global_state(generator.get_state(), generator.device)
     try:
         yield
     finally:
-        generator.set_state(get())
-        put(outside)
+        for generator, state in zip(generators, outside, strict=True):
+            generator.set_state(_global_state(generator.device))
+            _set_global_state(state, generator.device)
+
+
+def _global_state(device: torch.device) -> torch.Tensor:
+    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
+
+
+def _set_global_state(state: torch.Tensor, device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state, device)
+    else:
+        torch.set_rng_state(state)

@@ -19,7 +19,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ray_asng.peak_memory import peak_memory_bytes
+from ray_asng.device_memory import explained_when_out_of_memory, peak_memory_bytes
 from ray_asng.randomness import drawing_from, spawn_seeds
 from ray_asng.settings import MEMORY_FORMATS, check_name, check_number, check_whole, cosine, in_format, lay_out
 from ray_asng.space import nearest
@@ -153,6 +153,11 @@ class Retraining:
         """One pass over the training data, then the test data once; plain metrics under the same keys each time."""
         if self.is_done:
             raise RuntimeError(f"the retraining is done after its {self.settings.epochs} epochs")
+        remedy = f"Lower batch_size={self.settings.batch_size}, or width or cells in space_options"
+        with explained_when_out_of_memory([self.device], f"in epoch {self.epoch + 1}", remedy):
+            return self._run_epoch()
+
+    def _run_epoch(self) -> dict[str, Any]:
         started = time.perf_counter()
         tally = Tally()
         steps = self.stream.batches_per_pass
@@ -183,7 +188,7 @@ class Retraining:
             "samples_per_second": tally.examples / seconds,
             "wall_seconds": self.wall_seconds,
             "device_seconds": self.wall_seconds * (torch.get_num_threads() if self.device.type == "cpu" else 1),
-            "peak_memory_bytes": peak_memory_bytes(self.device),
+            "peak_memory_bytes": peak_memory_bytes([self.device]),
         }
         return dict(self.report)
 

@@ -16,15 +16,18 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, TypeAlias
 
 import torch
 
-from ray_asng.concentration import convergence, entropy
+from ray_asng.concentration import convergence, entropy, is_uniform
+from ray_asng.device_memory import explained_when_out_of_memory, peak_memory_bytes
+from ray_asng.nested import map_tensors
 from ray_asng.optimizers.base import MixingOptimizer, Optimizer, SamplingOptimizer
-from ray_asng.peak_memory import peak_memory_bytes
 from ray_asng.randomness import drawing_from, spawn_seeds
+from ray_asng.replicas import Replicas
 from ray_asng.settings import MEMORY_FORMATS, PRECISIONS, SearchSettings, cosine, in_format, lay_out
 from ray_asng.space import Architecture, SearchSpace, Value
 from ray_asng.state import check_format, load_moments, load_weights
@@ -35,7 +38,9 @@ from ray_asng.supernets.supernet import Supernet, Way
 from ray_asng.tally import Tally, score_split
 from ray_asng.tasks.base import Task
 
-STATE_FORMAT = 1
+Device: TypeAlias = torch.device | str
+
+STATE_FORMAT = 2
 _RANKING_EXAMPLES = 2048
 
 
@@ -48,17 +53,21 @@ class Search:
         optimizer: a sampling or a mixing optimizer on `supernet.space`.
         settings: lengths and rates.
         seed: of the order of the data, the augmentation, and dropout inside the network.
-        device: where network and data live.
+        device: where network and data live; of several, all of one kind, each runs its share of a step's paths, and
+            the first one does the rest.
 
     Attributes:
+        device: the first one.
+        devices: all of them.
         epoch: epochs done.
         evaluations: losses of architectures that the optimizer was given.
         report: what the last epoch returned; empty before the first.
         architecture: the best architecture known: the most likely one, after the last epoch what `finalize` chose.
 
     Raises:
-        ValueError: a batch larger than a split.
+        ValueError: a batch larger than a split, or more devices than paths of a step.
         TypeError: an optimizer of neither kind.
+        MemoryError: the network does not fit.
 
     Example:
         >>> search = Search(Supernet(module), tasks.digits(), ASNG(supernet.space), SearchSettings(epochs=5))
@@ -75,21 +84,24 @@ class Search:
         settings: SearchSettings | None = None,
         *,
         seed: int = 0,
-        device: torch.device | str = "cpu",
+        device: Device | Sequence[Device] = "cpu",
     ) -> None:
         if not isinstance(optimizer, (SamplingOptimizer, MixingOptimizer)):
             raise TypeError(f"an optimizer is a SamplingOptimizer or a MixingOptimizer, got {type(optimizer)}")
         self.settings = settings or SearchSettings()
-        self.device = torch.device(device)
+        self.devices = _listed(device)
+        self.device = self.devices[0]
         self._memory_format = MEMORY_FORMATS[self.settings.memory_format]
-        self.supernet = supernet.to(self.device)
-        lay_out(self.supernet, self._memory_format)
-        self.task = task.to(self.device)
+        with self._explained("when the search was built"):
+            self.supernet = supernet.to(self.device)
+            lay_out(self.supernet, self._memory_format)
+            self.task = task.to(self.device)
+            self.replicas = Replicas(self.supernet, self.devices)
+            self.parameters: list[torch.nn.Parameter] = list(self.supernet.parameters())
+            self.weight_optimizer = self.settings.make_weight_optimizer(self.parameters)
         self.optimizer = optimizer
         self.seed = seed
         self._start_streams(seed)
-        self.parameters: list[torch.nn.Parameter] = list(self.supernet.parameters())
-        self.weight_optimizer = self.settings.make_weight_optimizer(self.parameters)
         self._initial_rates = [group["lr"] for group in self.weight_optimizer.param_groups]
         self._steps: SampledSteps | MixedSteps = (
             SampledSteps(self, optimizer) if isinstance(optimizer, SamplingOptimizer) else MixedSteps(self, optimizer)
@@ -102,12 +114,15 @@ class Search:
 
     def _start_streams(self, seed: int | tuple[int, ...]) -> None:
         """Everything that the search draws, from one seed."""
-        seeds = spawn_seeds(seed, 4)
+        places = list(dict.fromkeys(self.devices))
+        seeds = spawn_seeds(seed, 4 + len(places))
         batch_size = self.settings.batch_size
         self.train_stream = IndexStream("train", self.task.size("train"), batch_size, seeds[0])
         self.valid_stream = IndexStream("valid", self.task.size("valid"), batch_size, seeds[1])
         self.augmentation = torch.Generator().manual_seed(seeds[2])
-        self.noise = torch.Generator(self.device).manual_seed(seeds[3])
+        self._optimizer_seed = seeds[3]
+        pairs = zip(places, seeds[4:], strict=True)
+        self.noise = [torch.Generator(place).manual_seed(noise_seed) for place, noise_seed in pairs]
 
     @property
     def space(self) -> SearchSpace:
@@ -140,15 +155,22 @@ class Search:
             RuntimeError: the search is done.
             FloatingPointError: a training loss, all validation losses, or the metric of the most likely path are not
                 finite any more.
+            MemoryError: a device ran out of memory; says what helps.
         """
         if self.is_done:
             raise RuntimeError(f"the search is done after its {self.settings.epochs} epochs; build one with more")
+        with self._explained(f"in epoch {self.epoch + 1}"):
+            return self._run_epoch()
+
+    def _run_epoch(self) -> dict[str, Any]:
         started = time.perf_counter()
         if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self.device)
+            for device in self.devices:
+                torch.cuda.reset_peak_memory_stats(device)
         train, valid = Tally(), Tally()
-        self.supernet.train()
-        with drawing_from(self.noise):
+        for network in self.replicas.networks:
+            network.train()
+        with drawing_from(*self.noise):
             for step in range(self.steps_per_epoch):
                 self._set_learning_rate(self.epoch * self.steps_per_epoch + step)
                 self._steps.weight_step(train)
@@ -175,10 +197,21 @@ class Search:
             **self._describe(),
             "samples_per_second": (train.examples + valid.examples) / seconds,
             "wall_seconds": self.wall_seconds,
-            "device_seconds": self.wall_seconds * (torch.get_num_threads() if self.device.type == "cpu" else 1),
-            "peak_memory_bytes": peak_memory_bytes(self.device),
+            "device_seconds": self.wall_seconds * self._devices_in_use,
+            "peak_memory_bytes": peak_memory_bytes(self.devices),
         }
         return dict(self.report)
+
+    @property
+    def _devices_in_use(self) -> int:
+        return torch.get_num_threads() if self.device.type == "cpu" else len(self.devices)
+
+    def _explained(self, doing: str) -> AbstractContextManager[None]:
+        remedy = (
+            f"Lower batch_size={self.settings.batch_size}, or width or cells in space_options; or use "
+            "precision='bfloat16'; or give the trial more: memory_fraction, gpus, or fewer trials at a time"
+        )
+        return explained_when_out_of_memory(self.devices, doing, remedy)
 
     def _describe(self) -> dict[str, Any]:
         """Where the distribution stands."""
@@ -186,6 +219,8 @@ class Search:
         return {
             "learning_rate": float(self.weight_optimizer.param_groups[0]["lr"]),
             "convergence": convergence(self.space, probabilities),
+            "convergence_limit": self.optimizer.convergence_limit,
+            "stable_epochs": self._stable_epochs(),
             "entropy": entropy(self.space, probabilities),
             "parameter_free_share": self.supernet.parameter_free_share(self.architecture),
             "architecture": self.architecture.to_json(),
@@ -193,6 +228,12 @@ class Search:
             "evaluations": self.evaluations,
             **self.optimizer.metrics(),
         }
+
+    def _stable_epochs(self) -> int:
+        """Epochs since the most likely architecture last changed; 0 while no option is likelier than another."""
+        is_same = self.optimizer.most_likely().to_json() == self.report.get("architecture")
+        is_decided = not is_uniform(self.space, self.optimizer.probabilities)
+        return int(self.report["stable_epochs"]) + 1 if is_same and is_decided else 0
 
     def evaluate(self, architecture: Mapping[str, Value], split: str = "valid") -> tuple[float, float]:
         """Mean loss and metric of a path on a whole split, without augmentation, batch norm by batch."""
@@ -204,7 +245,7 @@ class Search:
         return self._score(architecture, "valid", min(self.task.size("valid"), _RANKING_EXAMPLES))[0]
 
     def _score(self, architecture: Mapping[str, Value], split: str, examples: int) -> tuple[float, float]:
-        with drawing_from(self.noise), scoring(self.supernet):
+        with drawing_from(*self.noise), scoring(self.supernet):
             return score_split(self.task, split, examples, lambda inputs: self._forward(inputs, architecture))
 
     def batch(self, split: str) -> tuple[Any, torch.Tensor]:
@@ -212,18 +253,23 @@ class Search:
         stream = self.train_stream if split == "train" else self.valid_stream
         return self.task.batch(split, stream.next(), self.augmentation)
 
-    def _forward(self, inputs: Any, way: Way) -> Any:
+    def _forward(self, inputs: Any, way: Way, place: int = 0) -> Any:
+        """Outputs, on the first device, of network number `place`."""
         inputs = in_format(inputs, self._memory_format)
+        if place:
+            inputs = map_tensors(lambda part: part.to(self.devices[place], non_blocking=True), inputs)
         with torch.autocast(
             self.device.type, PRECISIONS[self.settings.precision], enabled=self.settings.precision != "float32"
         ):
-            outputs = self.supernet(inputs, way)
+            outputs = self.replicas.networks[place](inputs, way)
         # A loss in half precision has too few digits to rank paths by.
-        return _in_float32(outputs)
+        return map_tensors(lambda part: _in_float32(part).to(self.device), outputs)
 
-    def loss_and_score(self, inputs: Any, targets: torch.Tensor, way: Way) -> tuple[torch.Tensor, torch.Tensor]:
-        """Loss with its graph, and metric, of one way of running the supernet on a batch."""
-        outputs = self._forward(inputs, way)
+    def loss_and_score(
+        self, inputs: Any, targets: torch.Tensor, way: Way, place: int = 0
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Loss with its graph, and metric, of one way of running network number `place` on a batch."""
+        outputs = self._forward(inputs, way, place)
         return self.task.loss(outputs, targets), self.task.score(outputs, targets)
 
     def step_weights(self) -> None:
@@ -231,6 +277,7 @@ class Search:
         used = [parameter for parameter in self.parameters if parameter.grad is not None]
         torch.nn.utils.clip_grad_norm_(used, self.settings.grad_clip, foreach=True)
         self.weight_optimizer.step()
+        self.replicas.hand_out([parameter.grad is not None for parameter in self.parameters])
         for parameter in used:
             parameter.grad = None
 
@@ -252,7 +299,7 @@ class Search:
             "train_stream": self.train_stream.state_dict(),
             "valid_stream": self.valid_stream.state_dict(),
             "augmentation": self.augmentation.get_state(),
-            "noise": self.noise.get_state(),
+            "noise": [generator.get_state() for generator in self.noise],
             "epoch": self.epoch,
             "evaluations": self.evaluations,
             "wall_seconds": self.wall_seconds,
@@ -265,6 +312,7 @@ class Search:
         """Go on where `state` was taken; the settings, such as learning rates, stay those of the construction.
 
         A search with another seed takes over weights and distribution, but not the random streams: it gets its own.
+        So does one on other devices for what is drawn there, such as dropout.
 
         Raises:
             ValueError: a newer format, or a state of another space, method, network or split.
@@ -282,7 +330,7 @@ class Search:
         self.train_stream.load_state_dict(state["train_stream"])
         self.valid_stream.load_state_dict(state["valid_stream"])
         self.augmentation.set_state(state["augmentation"])
-        self.noise.set_state(state["noise"])
+        self._load_noise(state["noise"], int(state["epoch"]))
         self.epoch = int(state["epoch"])
         self.evaluations = int(state["evaluations"])
         self.wall_seconds = float(state["wall_seconds"])
@@ -291,16 +339,30 @@ class Search:
         is_final = self.is_done and state["final"] is not None
         self._final = self.space.architecture(state["final"]) if is_final else None
         if state["seed"] != self.seed:
-            self._start_streams((self.seed, self.epoch))
-            self.optimizer.reseed(spawn_seeds((self.seed, self.epoch), 5)[4])
+            self.draw_anew()
+        self.replicas.hand_out([True] * len(self.parameters))
+
+    def draw_anew(self, number: int = 0) -> None:
+        """Leave the random streams that came with a state for own ones, from the seed, the epoch and `number`."""
+        self._start_streams((self.seed, self.epoch, number))
+        self.optimizer.reseed(self._optimizer_seed)
+
+    def _load_noise(self, states: Sequence[torch.Tensor], epoch: int) -> None:
+        if [len(state) for state in states] == [len(generator.get_state()) for generator in self.noise]:
+            for generator, state in zip(self.noise, states, strict=True):
+                generator.set_state(state)
+        else:
+            for generator, seed in zip(self.noise, spawn_seeds((self.seed, epoch), len(self.noise)), strict=True):
+                generator.manual_seed(seed)
 
 
-def _in_float32(outputs: Any) -> Any:
-    """Network outputs (a tensor, or a tuple or dict of them) with half-precision tensors widened."""
-    if isinstance(outputs, torch.Tensor):
-        return outputs.float() if outputs.dtype in (torch.bfloat16, torch.float16) else outputs
-    if isinstance(outputs, tuple):
-        return tuple(_in_float32(part) for part in outputs)
-    if isinstance(outputs, Mapping):
-        return {name: _in_float32(part) for name, part in outputs.items()}
-    return outputs
+def _listed(device: Device | Sequence[Device]) -> tuple[torch.device, ...]:
+    given = [device] if isinstance(device, torch.device | str) else list(device)
+    devices = tuple(torch.device(each) for each in given)
+    if len({each.type for each in devices}) != 1:
+        raise ValueError(f"the devices of a search must be of one kind and at least one, got {given!r}")
+    return devices
+
+
+def _in_float32(output: torch.Tensor) -> torch.Tensor:
+    return output.float() if output.dtype in (torch.bfloat16, torch.float16) else output

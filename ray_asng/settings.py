@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
+from ray_asng.nested import map_tensors
 from ray_asng.space import nearest
 
 WeightOptimizer: TypeAlias = str | Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer]
@@ -100,11 +101,7 @@ def lay_out(module: torch.nn.Module, memory_format: torch.memory_format) -> None
 
 def in_format(inputs: Any, memory_format: torch.memory_format) -> Any:
     """Inputs with images (B, C, H, W) laid out in `memory_format`; other tensors stay as they are."""
-    if isinstance(inputs, torch.Tensor):
-        return inputs.contiguous(memory_format=memory_format) if inputs.dim() == 4 else inputs
-    if isinstance(inputs, tuple):
-        return tuple(in_format(part, memory_format) for part in inputs)
-    return {name: in_format(part, memory_format) for name, part in inputs.items()}
+    return map_tensors(lambda part: part.contiguous(memory_format=memory_format) if part.dim() == 4 else part, inputs)
 
 
 def check_whole(name: str, value: object, low: int) -> None:

@@ -10,15 +10,20 @@ import torch
 
 
 def check_format(state: Mapping[str, Any], newest: int) -> None:
-    """Refuse a state that a later version of the package wrote.
+    """Refuse a state that another version of the package wrote in another format.
 
     Raises:
-        ValueError: its format is newer than `newest`.
+        ValueError: its format is not `newest`.
     """
     if state["format"] > newest:
         raise ValueError(
-            f"the checkpoint has format {state['format']}, this version reads up to {newest}; upgrade ray_asng to go "
-            "on with it"
+            f"the checkpoint has format {state['format']}, this version reads {newest}; upgrade ray_asng to go on "
+            "with it"
+        )
+    if state["format"] < newest:
+        raise ValueError(
+            f"the checkpoint has format {state['format']}, this version reads {newest}; go on with the version of "
+            "ray_asng that wrote it, which the column `versions` of its results names"
         )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ray_asng.optimizers.base import MixingOptimizer, SamplingOptimizer, Weights
+from ray_asng.optimizers.base import MixingOptimizer, Proposal, SamplingOptimizer, Weights
 from ray_asng.supernets.evaluation import buffers_kept
 from ray_asng.tally import Tally
 
@@ -22,37 +22,58 @@ class SampledSteps:
     def __init__(self, search: Search, optimizer: SamplingOptimizer) -> None:
         self.search = search
         self.optimizer = optimizer
-        self.buffers = list(search.supernet.buffers())
+        self.buffers = search.replicas.buffers
         self.samples = search.settings.samples or optimizer.samples
         if self.samples < optimizer.least_samples:
             raise ValueError(
                 f"samples must be at least {optimizer.least_samples} for {type(optimizer).__name__}, which learns from "
                 f"ranks; got {self.samples}"
             )
+        if len(search.devices) > self.samples:
+            raise ValueError(
+                f"a step of {self.samples} paths cannot occupy {len(search.devices)} devices; "
+                f"set samples={len(search.devices)}, or give the search {self.samples} devices (gpus)"
+            )
 
     def weight_step(self, tally: Tally) -> None:
-        """Fresh paths on one training batch, forward and backward one after the other, then one step."""
+        """Fresh paths on one training batch, then one step.
+
+        As many paths as there are devices run forward and backward before the next ones.
+        """
         inputs, targets = self.search.batch("train")
-        for proposal in self.optimizer.ask(self.samples):
-            loss, score = self.search.loss_and_score(inputs, targets, proposal.architecture)
-            (loss / self.samples).backward()  # type: ignore[no-untyped-call]
-            tally.add(loss.detach(), score, len(targets))
+        for proposals in self._rounds():
+            losses = []
+            for place, proposal in enumerate(proposals):
+                loss, score = self.search.loss_and_score(inputs, targets, proposal.architecture, place)
+                losses.append(loss / self.samples)
+                tally.add(loss.detach(), score, len(targets))
+            # One call for all: it runs the graphs of different devices at the same time.
+            torch.autograd.backward(losses)
+            self.search.replicas.collect_gradients()
         self.search.step_weights()
 
     def architecture_step(self, tally: Tally, *, learn: bool) -> None:
         """Fresh paths on one validation batch; with `learn` the optimizer is told their losses."""
         inputs, targets = self.search.batch("valid")
-        proposals = self.optimizer.ask(self.samples)
+        told: list[Proposal] = []
         losses = []
         with torch.no_grad(), buffers_kept(self.buffers):
-            for proposal in proposals:
-                loss, score = self.search.loss_and_score(inputs, targets, proposal.architecture)
-                tally.add(loss, score, len(targets))
-                losses.append(loss)
+            for proposals in self._rounds():
+                for place, proposal in enumerate(proposals):
+                    loss, score = self.search.loss_and_score(inputs, targets, proposal.architecture, place)
+                    tally.add(loss, score, len(targets))
+                    losses.append(loss)
+                told += proposals
         if learn:
             # The one transfer of the step: ranks are made on the host.
-            self.optimizer.tell(proposals, torch.stack(losses).tolist())
-            self.search.evaluations += len(proposals)
+            self.optimizer.tell(told, torch.stack(losses).tolist())
+            self.search.evaluations += len(told)
+
+    def _rounds(self) -> list[list[Proposal]]:
+        """Fresh proposals, as many at a time as there are devices."""
+        proposals = self.optimizer.ask(self.samples)
+        count = len(self.search.devices)
+        return [proposals[start : start + count] for start in range(0, len(proposals), count)]
 
 
 class MixedSteps:
@@ -61,7 +82,12 @@ class MixedSteps:
     def __init__(self, search: Search, optimizer: MixingOptimizer) -> None:
         self.search = search
         self.optimizer = optimizer
-        self.buffers = list(search.supernet.buffers())
+        self.buffers = search.replicas.buffers
+        if len(search.devices) > 1:
+            raise ValueError(
+                f"{type(optimizer).__name__} runs one mixture a step, which occupies one device; it was given "
+                f"{len(search.devices)}. Give it one (gpus=1), or use a method that samples paths"
+            )
         self._batches: dict[str, tuple[Any, torch.Tensor]] = {}
         self._tally = Tally()
 

@@ -5,6 +5,7 @@ Refusals are tested in this process. The jobs run as a user runs them, in proces
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from ray_asng.config import SearchConfig
 from ray_asng.retrain import Retraining
 from ray_asng.supernets.nasbench201_space import from_string, to_string
 
-COMMANDS = ("search", "retrain", "collect", "report", "list", "prepare")
+COMMANDS = ("search", "retrain", "collect", "report", "repair", "list", "prepare")
 WRITTEN = ("results.parquet", "summary.md", "best_architecture.json", "best_child.pt", "job.json")
 TIMES = {"samples_per_second", "wall_seconds", "device_seconds", "peak_memory_bytes"}
 CELL = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|nor_conv_1x1~0|none~1|avg_pool_3x3~2|"
@@ -217,6 +218,26 @@ def test_collected_results_are_replaced_only_when_asked(tune_folder, tmp_path):
     assert set(pq.read_table(tmp_path / "results.parquet")["kind"].to_pylist()) == {"search", "retraining"}
 
 
+def test_repairing_needs_the_state_that_tune_keeps(tune_folder):
+    assert_one_line(invoke("repair", tune_folder), "no state file of Ray Tune", "ray-asng collect")
+
+
+@pytest.mark.parametrize("place", ["/proc/none/out", "a_file", "a_file/out"])
+@pytest.mark.parametrize("command", ["search", "collect"])
+def test_an_output_that_cannot_be_written_is_refused_before_anything_starts(tune_folder, tmp_path, command, place):
+    (tmp_path / "a_file").write_text("mine")
+    arguments = ["search", "--smoke"] if command == "search" else ["collect", tune_folder]
+    result = invoke(*arguments, "--output", tmp_path / place)
+    assert_one_line(result, f"nothing can be written to {tmp_path / place}", "choose another --output")
+    assert (tmp_path / "a_file").read_text() == "mine"
+
+
+def test_an_error_of_the_operating_system_names_the_file_without_a_number(tmp_path):
+    (tmp_path / "found.json").mkdir()
+    result = invoke("retrain", tmp_path / "found.json", "--output", tmp_path / "out")
+    assert_one_line(result, f"{tmp_path / 'found.json'}: Is a directory")
+
+
 def test_collecting_where_tune_wrote_nothing_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     assert_one_line(invoke("collect", tmp_path / "empty", "--output", tmp_path / "out"), "no trials of Ray Tune")
@@ -303,6 +324,34 @@ def test_resuming_a_finished_job_changes_nothing(job):
     assert "Written: " in text
     assert rows(folder) == before
     assert (folder / "best_child.pt").read_bytes() == child
+
+
+@pytest.mark.ray
+def test_repairing_a_job_whose_checkpoints_are_whole_changes_nothing(job):
+    result = invoke("repair", job[0])
+    assert result.exit_code == 0, result.output
+    assert result.output.count("no damage") == 5
+    assert "nothing was changed" in result.output
+
+
+@pytest.mark.ray
+def test_a_job_whose_newest_checkpoints_are_damaged_is_repaired_and_resumed(job, tmp_path):
+    """The searches go back to an older checkpoint, the retrainings, which have one only, to their beginning."""
+    folder = tmp_path / "moved"
+    shutil.copytree(job[0], folder)
+    for trial in (folder / "tune").glob("*/*/"):
+        (*_, newest) = sorted(trial.glob("checkpoint_*"))
+        (file,) = newest.iterdir()
+        file.write_bytes(file.read_bytes()[:-1000])
+    result = invoke("repair", folder)
+    assert result.exit_code == 0, result.output
+    assert result.output.count("it will run its end again from") == 2
+    assert result.output.count("it will start anew") == 3
+    assert f"Go on with: ray-asng search --output {folder} --resume" in result.output
+    finish(start("search", "--output", folder, "--resume"))
+    assert rows(folder) == rows(job[0])
+    weights, expected = (torch.load(place / "best_child.pt", weights_only=True) for place in (folder, job[0]))
+    assert all(torch.equal(weights["state_dict"][name], value) for name, value in expected["state_dict"].items())
 
 
 @pytest.fixture(scope="module")

@@ -108,6 +108,11 @@ class ASNG(SamplingOptimizer):
         """See `Optimizer.probabilities`."""
         return self.distribution.probabilities
 
+    @property
+    def convergence_limit(self) -> float:
+        """See `Optimizer.convergence_limit`."""
+        return self.distribution.convergence_limit
+
     def most_likely(self) -> Architecture:
         """The mode: the most probable options, means of numbers."""
         return self.distribution.most_likely()
@@ -167,6 +172,7 @@ class ASNG(SamplingOptimizer):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over a state of the same space; the settings stay those of the construction."""
         self.distribution.load_state_dict(state["distribution"])
-        self.Delta = float(state["Delta"])
+        # The settings may have changed since, and with them the longest step.
+        self.Delta = max(float(state["Delta"]), self.initial_step / self.max_step)
         self.gamma = float(state["gamma"])
         self.s = np.array(state["s"], dtype=np.float64)

@@ -45,7 +45,8 @@ class Proposal:
 class Optimizer(ABC):
     """What both kinds share. Subclass `SamplingOptimizer` or `MixingOptimizer`, not this.
 
-    `finalize`, `reseed`, `on_epoch_end` and `metrics` are hooks: they do next to nothing and are there to be replaced.
+    `convergence_limit`, `finalize`, `reseed`, `on_epoch_end` and `metrics` are hooks: they do next to nothing and are
+    there to be replaced.
     """
 
     space: SearchSpace
@@ -62,6 +63,11 @@ class Optimizer(ABC):
     @abstractmethod
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what `state_dict` returned; settings given at construction stay."""
+
+    @property
+    def convergence_limit(self) -> float:
+        """The largest convergence (`ray_asng.concentration`) that bounds on the probabilities allow."""
+        return 1.0
 
     def most_likely(self) -> Architecture:
         """The architecture that the optimizer holds best now, without further evaluations."""

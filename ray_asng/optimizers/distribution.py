@@ -167,6 +167,15 @@ class Distribution:
                 rows[decision.name] = np.array([decision.decode(mean), sigma])
         return {name: rows[name] for name in self.space.names}
 
+    @property
+    def convergence_limit(self) -> float:
+        """See `Optimizer.convergence_limit`: options keep their floor, integers their smallest deviation."""
+        has_choice = self.num_options > 1
+        limits = (1.0 - (self.num_options - 1) * self.floor)[has_choice].tolist()
+        integers = sum(isinstance(decision, Integer) for decision in self.space.numeric)
+        limits += integers * [float(2.0 * ndtr(0.5 / _INTEGER_SIGMA) - 1.0)]
+        return float(np.mean(limits)) if limits else 1.0
+
     def most_likely(self) -> Architecture:
         """The space's `derive` for categorical decisions, the rounded mean for integers, the mean for reals."""
         means = {d.name: d.decode(float(mean)) for d, mean in zip(self.space.numeric, self.mean, strict=True)}

@@ -51,6 +51,11 @@ class SNG(SamplingOptimizer):
         """See `Optimizer.probabilities`."""
         return self.distribution.probabilities
 
+    @property
+    def convergence_limit(self) -> float:
+        """See `Optimizer.convergence_limit`."""
+        return self.distribution.convergence_limit
+
     def most_likely(self) -> Architecture:
         """The mode: the most probable options, means of numbers."""
         return self.distribution.most_likely()

@@ -7,7 +7,7 @@ import os
 import torch
 from ray.tune import PlacementGroupFactory
 
-from ray_asng.config import SearchConfig
+from ray_asng.config import SearchConfig, check_gpus
 
 
 def request(config: SearchConfig) -> PlacementGroupFactory | None:
@@ -18,8 +18,28 @@ def request(config: SearchConfig) -> PlacementGroupFactory | None:
     return PlacementGroupFactory([{"CPU": 1 if config.cpus is None else config.cpus, "GPU": config.gpus or 0}])
 
 
-def claim_device(config: SearchConfig, allocated: PlacementGroupFactory | None) -> torch.device:
-    """The device that Tune allocated; on the CPU one intra-op thread for each allocated core.
+def check_request(wanted: PlacementGroupFactory | None, by_config: PlacementGroupFactory | None) -> None:
+    """Refuse what a user asks of Tune beside the config.
+
+    Args:
+        wanted: by `tune.with_resources` or a subclass.
+        by_config: by `cpus` and `gpus` of the config.
+
+    Raises:
+        ValueError: both ask, or a number of GPUs that Ray can never give.
+    """
+    if wanted is None:
+        return
+    if by_config is not None:
+        raise ValueError(
+            f"the config asks for devices ({by_config.required_resources}) and so does tune.with_resources "
+            f"({wanted.required_resources}); leave cpus and gpus out of one of them"
+        )
+    check_gpus(wanted.required_resources.get("GPU", 0))
+
+
+def claim_devices(config: SearchConfig, allocated: PlacementGroupFactory | None) -> list[torch.device]:
+    """The devices that Tune allocated; on the CPU one device, with one intra-op thread for each allocated core.
 
     Raises:
         RuntimeError: a GPU was allocated and torch finds none.
@@ -30,13 +50,16 @@ def claim_device(config: SearchConfig, allocated: PlacementGroupFactory | None) 
     torch.use_deterministic_algorithms(config.deterministic)
     resources = {} if allocated is None else allocated.required_resources
     torch.set_num_threads(max(1, int(resources.get("CPU", 1))))
-    if not resources.get("GPU", 0):
-        return torch.device("cpu")
+    gpus = resources.get("GPU", 0)
+    if not gpus:
+        return [torch.device("cpu")]
     if not torch.cuda.is_available():
         raise RuntimeError(
-            f"Tune allocated {resources['GPU']} GPU but torch finds no CUDA device; install a CUDA build of torch or "
-            "leave gpus out"
+            f"Tune allocated {gpus:g} GPU but torch finds no CUDA device; install a CUDA build of torch or leave gpus "
+            "out"
         )
-    # Set also without a limit: an actor may have served a trial that had one.
-    torch.cuda.set_per_process_memory_fraction(config.memory_fraction or 1.0)
-    return torch.device("cuda", 0)
+    devices = [torch.device("cuda", index) for index in range(max(1, int(gpus)))]
+    for device in devices:
+        # Set also without a limit: an actor may have served a trial that had one.
+        torch.cuda.set_per_process_memory_fraction(config.memory_fraction or 1.0, device)
+    return devices

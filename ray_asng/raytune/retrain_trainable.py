@@ -14,7 +14,7 @@ from ray import tune
 
 from ray_asng.config import SearchConfig, as_json, name_of
 from ray_asng.randomness import drawing_from
-from ray_asng.raytune.allocation import claim_device, request
+from ray_asng.raytune.allocation import claim_devices, request
 from ray_asng.raytune.state_file import load_state, save_state
 from ray_asng.raytune.versions import versions
 from ray_asng.retrain import Retraining, RetrainSettings
@@ -42,8 +42,9 @@ class RetrainTrainable(tune.Trainable):
 
     @classmethod
     def default_resource_request(cls, config: Mapping[str, Any]) -> tune.PlacementGroupFactory | None:
-        """What `cpus` and `gpus` of the search's config ask for; None without them."""
-        return request(SearchConfig.from_mapping(config["search"]))
+        """What `cpus` and `gpus` of the search's config ask for, but one GPU at most; None without them."""
+        search = SearchConfig.from_mapping(config["search"])
+        return request(search if search.gpus is None else dataclasses.replace(search, gpus=min(1, search.gpus)))
 
     def setup(self, config: dict[str, Any]) -> None:
         """Build the child with fresh weights."""
@@ -52,7 +53,7 @@ class RetrainTrainable(tune.Trainable):
             if key not in known and not key.startswith("__"):
                 raise ValueError(f"unknown config key {key!r}{nearest(key, known)}")
         self.resolved = SearchConfig.from_mapping(config["search"])
-        self.device = claim_device(self.resolved, self.trial_resources)
+        self.device = claim_devices(self.resolved, self.trial_resources)[0]
         self.retraining, space = build_retraining(self.resolved, config, self.resolved.build_task(), self.device)
         self.architecture: Architecture = space.architecture(config["found"]["architecture"])
         self._constant = self._describe(config, space)
@@ -84,7 +85,8 @@ class RetrainTrainable(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """Run one epoch. A trial that had finished when it was restored reports its last one again."""
         metrics = self.retraining.report if self.retraining.is_done else self.retraining.run_epoch()
-        return {**self._constant, **metrics, "done": self.retraining.is_done}
+        is_done = self.retraining.is_done
+        return {**self._constant, **metrics, "ended": "finished" if is_done else "", "done": is_done}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write the whole state into one file of fixed name."""

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import pickle
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from ray_asng.checkpoints import damage, experiment_of, how_to_go_on
 
 
 def save_state(state: Mapping[str, Any], path: Path) -> None:
@@ -22,9 +26,25 @@ def load_state(path: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: the folder is not a checkpoint of this kind.
+        ValueError: the file is truncated or damaged; the message has the command that restores an older checkpoint.
     """
     if not path.is_file():
         found = sorted(entry.name for entry in path.parent.glob("*")) if path.parent.is_dir() else "no such folder"
         raise FileNotFoundError(f"expected the checkpoint file {path.name} in {path.parent}, found {found}")
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    wrong = damage(path)
+    if wrong is not None:
+        raise ValueError(f"the checkpoint {path} {wrong}. {_remedy(path)}")
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError) as error:
+        first_line = str(error).partition("\n")[0]
+        raise ValueError(f"the checkpoint {path} cannot be read: {first_line}. {_remedy(path)}") from error
     return state
+
+
+def _remedy(path: Path) -> str:
+    experiment = experiment_of(path)
+    if experiment is None:
+        return "`ray-asng repair EXPERIMENT`, with the folder of the experiment, restores the newest good checkpoint"
+    repair = f"ray-asng repair {shlex.quote(str(experiment))}"
+    return f"`{repair}` restores the newest good checkpoint; then go on with: {how_to_go_on(experiment)}"

@@ -7,6 +7,7 @@ whole state, so a trial that is stopped, killed or moved goes on bit for bit.
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,16 @@ from ray import tune
 from ray.tune import PlacementGroupFactory
 
 from ray_asng.config import SearchConfig, name_of
-from ray_asng.raytune.allocation import claim_device, request
+from ray_asng.raytune.allocation import check_request, claim_devices, request
 from ray_asng.raytune.state_file import load_state, save_state
 from ray_asng.raytune.versions import versions
 from ray_asng.search import Search
 from ray_asng.space import Categorical, Decision
 
 CHECKPOINT_FILE = "search.pt"
+
+_NO_TRIAL = "default"
+"""What Ray calls the trial of a Trainable that is used without Tune."""
 
 
 class SearchTrainable(tune.Trainable):
@@ -36,14 +40,32 @@ class SearchTrainable(tune.Trainable):
     them); the last one has `done: True`. With `tune.run`, checkpoints need
     `checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1, checkpoint_at_end=True)`.
 
-    Raises (before any training; in the driver, where Tune asks for resources, unless `tune.with_resources` answers
-    instead, then in `setup`):
+    Raises (in the driver, where Tune asks for resources, so before any trial starts; what `tune.with_parameters`
+    holds back is checked in `setup`):
         ValueError: an unknown method, space, task, key or option, or a value out of range.
         TypeError: a module, array or tensor in the config.
 
     Example:
         >>> tune.run(SearchTrainable, config={"method": "darts", "seed": tune.grid_search([0, 1]), "epochs": 20})
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Let subclasses that answer for resources themselves check the config all the same.
+
+        `tune.with_resources` makes such a subclass, and nothing else of a Trainable is called in the driver.
+        """
+        super().__init_subclass__(**kwargs)
+        if "default_resource_request" not in cls.__dict__:
+            return
+        answer = cls.__dict__["default_resource_request"].__func__
+
+        def checked_request(own: type[SearchTrainable], config: Mapping[str, Any]) -> PlacementGroupFactory | None:
+            by_config = super(cls, own).default_resource_request(dict(config))
+            wanted: PlacementGroupFactory | None = answer(own, config)
+            check_request(wanted, by_config)
+            return wanted
+
+        cls.default_resource_request = classmethod(checked_request)  # type: ignore[assignment, method-assign]
 
     @classmethod
     def default_resource_request(cls, config: Mapping[str, Any]) -> PlacementGroupFactory | None:
@@ -64,8 +86,8 @@ class SearchTrainable(tune.Trainable):
 
     def _start(self, config: Mapping[str, Any]) -> None:
         self.resolved = self._checked(config, self._objects)
-        self.device = claim_device(self.resolved, self.trial_resources)
-        self.search: Search = self.resolved.build_search(self.device)
+        self.devices = claim_devices(self.resolved, self.trial_resources)
+        self.search: Search = self.resolved.build_search(self.devices)
         self._constant = self._describe()
 
     def _describe(self) -> dict[str, Any]:
@@ -81,7 +103,7 @@ class SearchTrainable(tune.Trainable):
             "higher_is_better": self.search.task.higher_is_better,
             "epochs": self.resolved.settings.epochs,
             "decisions": json.dumps([_decision_words(decision) for decision in self.search.space.decisions]),
-            "device": str(self.device),
+            "device": ", ".join(str(device) for device in self.devices),
             "versions": json.dumps(versions()),
             "config_json": self.resolved.to_json(),
         }
@@ -96,24 +118,34 @@ class SearchTrainable(tune.Trainable):
             **metrics,
             "architecture_text": self.search.space.text(architecture),
             "architecture_graph": "" if graph is None else json.dumps(graph),
+            "ended": "finished" if self.search.is_done else "",
             "done": self.search.is_done,
         }
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write the whole state into one file of fixed name."""
-        save_state(self.search.state_dict(), Path(checkpoint_dir) / CHECKPOINT_FILE)
+        state = {**self.search.state_dict(), "trial": self.trial_id}
+        save_state(state, Path(checkpoint_dir) / CHECKPOINT_FILE)
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:  # type: ignore[override]  # a directory is what is saved
         """Go on from a checkpoint; the config of this trial stays.
 
+        A trial that takes over another's checkpoint draws its own numbers from there on. PBT hands over the other's
+        whole config, the seed included, so what makes them its own is the number of the trial.
+
         Raises:
-            ValueError: a checkpoint of another space, method or network, or of a newer format.
+            ValueError: a checkpoint of another space, method or network, of another format, or a damaged one.
         """
-        self.search.load_state_dict(load_state(Path(checkpoint_dir) / CHECKPOINT_FILE))
+        state = load_state(Path(checkpoint_dir) / CHECKPOINT_FILE)
+        self.search.load_state_dict(state)
+        if self.trial_id != _NO_TRIAL and state["trial"] != self.trial_id:
+            # Tune's ids end in the number of the trial, which is the same when an experiment is repeated.
+            self.search.draw_anew(zlib.crc32(self.trial_id.rpartition("_")[2].encode()))
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Start anew with another config in the same process."""
-        del self.search  # two supernets at a time may not fit
+        # Two supernets at a time may not fit. There is none if the config before this one was refused.
+        vars(self).pop("search", None)
         self._start(new_config)
         return True
 

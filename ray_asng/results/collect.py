@@ -14,8 +14,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from ray_asng.checkpoints import newest_good
 from ray_asng.results.schema import COLUMNS, TUNE_KEYS, FailedTrial, make_schema
-from ray_asng.results.tune_files import Report, TrialFiles, is_trial, read_trial
+from ray_asng.results.tune_files import Report, TrialFiles, did_all_epochs, is_trial, read_trial
 
 # Tune writes a NaN of numpy's float32 as the text "null", and other non-numbers as Python prints them.
 _NOT_A_NUMBER = {"null": math.nan, "nan": math.nan, "NaN": math.nan, "inf": math.inf, "-inf": -math.inf}
@@ -39,7 +40,7 @@ def collect(folder: Path, command: str = "") -> pa.Table:
     for experiment in experiment_folders(folder):
         trials = [read_trial(trial) for trial in sorted(experiment.iterdir()) if is_trial(trial)]
         for trial in sorted(trials, key=lambda trial: trial.trial):
-            rows += [_row(experiment.name, trial.trial, report) for report in trial.reports]
+            rows += _rows(experiment.name, trial)
             if trial.error is not None:
                 failures.append(_failure(experiment.name, trial, trial.error))
     metrics = {str(row["metric"]) for row in rows if row.get("metric")}
@@ -79,13 +80,35 @@ def _has_trials(folder: Path) -> bool:
     return any(is_trial(child) for child in folder.iterdir() if child.is_dir())
 
 
-def _row(experiment: str, trial: str, report: Report) -> Report:
-    kept = {name: value for name, value in report.items() if name not in TUNE_KEYS}
-    return {**kept, "experiment": experiment, "trial": trial, "iteration": report["training_iteration"]}
+def _rows(experiment: str, trial: TrialFiles) -> list[Report]:
+    """The reports without what Tune adds; how the trial ended is said in the last one alone."""
+    rows = []
+    for report in trial.reports:
+        kept = {name: value for name, value in report.items() if name not in TUNE_KEYS}
+        key = {"experiment": experiment, "trial": trial.trial, "iteration": report["training_iteration"]}
+        rows.append({**kept, **key, "ended": _ended(report) if report is trial.reports[-1] else ""})
+    return rows
+
+
+def _ended(last: Report) -> str:
+    """The word for how a trial ended, by its last report.
+
+    The trial itself knows that it finished, a stopper of ours says why it ended a trial; of a scheduler and other
+    stoppers only Tune's `done` is left. Reports of older versions have none of these words.
+    """
+    if last.get("ended"):
+        return str(last["ended"])
+    if last.get("epochs") and did_all_epochs(last):
+        return "finished"
+    if last.get("done") is True:
+        return "finished" if did_all_epochs(last) else "stopped"
+    return ""
 
 
 def _failure(experiment: str, trial: TrialFiles, error: str) -> FailedTrial:
     last = trial.reports[-1] if trial.reports else {}
+    column = f"{'test' if last.get('kind') == 'retraining' else 'path'}_{last.get('metric')}"
+    checkpoint = newest_good(trial.folder)
     method, seed = last.get("method", trial.config.get("method")), last.get("seed", trial.config.get("seed"))
     return FailedTrial(
         experiment=experiment,
@@ -94,6 +117,10 @@ def _failure(experiment: str, trial: TrialFiles, error: str) -> FailedTrial:
         seed=seed if isinstance(seed, int) else None,
         iteration=int(last.get("training_iteration", 0)),
         error=error,
+        epoch=_whole_number(last.get("epoch")) or 0,
+        column=column if column in last else "",
+        value=_number(last[column]) if column in last else None,
+        checkpoint=checkpoint.name if checkpoint else "",
     )
 
 

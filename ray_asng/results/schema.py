@@ -54,10 +54,18 @@ COLUMNS = (
     Column("higher_is_better", _FLAG, "", "direction of the task's metric"),
     Column("epoch", _COUNT, "1", "epochs done"),
     Column("epochs", _COUNT, "1", "epochs that the trial is to do"),
+    Column("ended", _TEXT, "", "of a last report: finished, converged, collapsed or stopped; empty while it goes on"),
     Column("train_loss", _NUMBER, "1", "mean loss of the epoch's training batches"),
     Column("valid_loss", _NUMBER, "1", "mean loss of the epoch's architecture steps on the validation split"),
     Column("test_loss", _NUMBER, "1", "mean loss of a retrained child on the test split"),
     Column("convergence", _NUMBER, "1", "mean over decisions of the largest probability, from 1/K to 1"),
+    Column("convergence_limit", _NUMBER, "1", "largest convergence that the method's bounds on probabilities allow"),
+    Column(
+        "stable_epochs",
+        _COUNT,
+        "1",
+        "epochs since the most likely architecture last changed; 0 while no option is likelier than another",
+    ),
     Column("entropy", _NUMBER, "nat", "mean over decisions of the entropy of the probabilities"),
     Column("parameter_free_share", _NUMBER, "1", "share of decisions whose most likely option has no parameters"),
     Column("architecture", _TEXT, "", "JSON object from decision to option; of the last row: what the search found"),
@@ -77,6 +85,9 @@ COLUMNS = (
     Column("versions", _TEXT, "", "JSON object from package to version"),
     Column("config_json", _TEXT, "", "resolved configuration of the trial as JSON"),
 )
+
+# Files that were written before these columns came are read all the same.
+_ADDED_LATER = frozenset(("ended", "convergence_limit", "stable_epochs"))
 
 _SPLITS = {
     "train": "mean over the paths (or of the mixture) on the epoch's training batches",
@@ -98,12 +109,16 @@ TUNE_KEYS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class FailedTrial:
-    """A trial that ended with an error.
+    """A trial that ended with an error, and the last good state it reached.
 
     Attributes:
         iteration: the last report it made; 0 if it made none.
         error: the line of the error text that names the exception.
         seed: None where the trial's configuration has none.
+        epoch: epochs done by its last report; 0 if it made none.
+        column: the column of `value`, such as "path_accuracy"; empty if it was not reported.
+        value: the task's metric in the last report; None if it was not reported.
+        checkpoint: folder name of its newest checkpoint that is not damaged; empty if there is none.
     """
 
     experiment: str
@@ -112,6 +127,10 @@ class FailedTrial:
     seed: int | None
     iteration: int
     error: str
+    epoch: int = 0
+    column: str = ""
+    value: float | None = None
+    checkpoint: str = ""
 
 
 def describe(name: str, metrics: Collection[str] = ()) -> Column:
@@ -179,7 +198,8 @@ def check_schema(schema: pa.Schema) -> None:
             f"result format {version} is newer than {FORMAT_VERSION}, the newest that this version of ray_asng "
             "reads; upgrade ray_asng, or collect again with this version"
         )
-    missing = [column.name for column in COLUMNS if column.name not in schema.names]
+    expected = [column.name for column in COLUMNS if column.name not in _ADDED_LATER]
+    missing = [name for name in expected if name not in schema.names]
     if missing:
         raise ValueError(f"the result data set lacks the columns {missing}; collect it again from Tune's files")
 

@@ -15,12 +15,13 @@ from ray_asng.results.tables import (
     architecture_lines,
     architecture_text,
     child_comparisons,
+    last_good_value,
     method_cells,
     method_rows,
     path_comparisons,
     seed_rows,
 )
-from ray_asng.results.trials import BASELINE, Study, Trial, best_trial, search_values, studies
+from ray_asng.results.trials import BASELINE, EARLY, STOPPED, Study, Trial, best_trial, search_values, studies
 from ray_asng.results.units import difference_text, is_fraction, metric_text
 
 _FEW = 5
@@ -119,8 +120,19 @@ def _facts(study: Study) -> list[str]:
             epochs = " or ".join(_distinct([trial.last("epochs") for trial in trials])) or "an unknown number of"
             found_by = f" {'seeds' if kind == 'Search' else 'found by seeds'} {seeds};" if seeds else ""
             plural = "" if len(trials) == 1 else "s"
-            facts.append(f"{kind}, {label}: {len(trials)} trial{plural};{found_by} {epochs} epochs.")
+            facts.append(f"{kind}, {label}: {len(trials)} trial{plural};{found_by} {epochs} epochs.{_early(trials)}")
     return facts
+
+
+def _early(trials: Sequence[Trial]) -> str:
+    """A sentence for each way in which trials of a group ended early; empty if none did."""
+    sentences = ""
+    for how in EARLY:
+        ended = sorted(int(trial.epochs[-1]) for trial in trials if trial.ended == how)
+        if ended:
+            at = f"epoch{'s' * (len(ended) > 1)} {', '.join(map(str, ended))}"
+            sentences += f" {len(ended)} of {len(trials)} {how} and ended at {at}."
+    return sentences
 
 
 def _method_table(study: Study) -> str:
@@ -172,8 +184,9 @@ def _best_text(study: Study, best: Trial) -> str:
 
 
 def _unfinished(label: str, trial: Trial) -> str:
+    how = "was stopped" if trial.ended == STOPPED else "stands"
     return (
-        f"{trial.last('kind')} of {label}, seed {trial.last('seed')}, stands at epoch {trial.epochs[-1]:.0f} of "
+        f"{trial.last('kind')} of {label}, seed {trial.last('seed')}, {how} at epoch {trial.epochs[-1]:.0f} of "
         f"{trial.last('epochs')}; it does not count where finished ones do."
     )
 
@@ -181,20 +194,24 @@ def _unfinished(label: str, trial: Trial) -> str:
 def _failure_parts(failures: Sequence[FailedTrial]) -> list[str]:
     if not failures:
         return []
+    header = ["experiment", "trial", "method", "seed", "last epoch", "value", "good checkpoint", "error"]
     rows = [
         [
             failure.experiment,
             failure.trial,
             failure.method or "—",
             "—" if failure.seed is None else str(failure.seed),
-            str(failure.iteration),
+            str(failure.epoch or failure.iteration),
+            last_good_value(failure),
+            failure.checkpoint or "—",
             f"`{failure.error}`",
         ]
         for failure in failures
     ]
     return [
         "## Failed trials",
-        _markdown_table(["experiment", "trial", "method", "seed", "last report", "error"], rows),
+        _markdown_table(header, rows),
+        "Last good state: the last epoch that was reported, its metric, and the newest checkpoint that is not damaged.",
     ]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from ray_asng.results.schema import failed_trials
+from ray_asng.results.schema import FailedTrial, failed_trials
 from ray_asng.results.statistics import Comparison, Estimate, compare, mean_interval
 from ray_asng.results.trials import BASELINE, Study, Trial, child_values, counted, search_values, studies
 from ray_asng.results.units import bytes_text, count_text, estimate_text, metric_text, seconds_text
@@ -109,8 +109,20 @@ def terminal_table(table: pa.Table) -> str:
     blocks = [_study_block(study) for study in studies(table)]
     failures = failed_trials(table)
     if failures:
-        blocks.append("\n".join(f"failed: {failure.trial} {failure.method} — {failure.error}" for failure in failures))
+        blocks.append("\n".join(_failure_line(failure) for failure in failures))
     return "\n\n".join(blocks) if blocks else "no search and no retraining has reported yet"
+
+
+def last_good_value(failure: FailedTrial) -> str:
+    """The last reported metric of a failed trial with its column: "path_accuracy 91.3 %"; a dash if there is none."""
+    if failure.value is None:
+        return "—"
+    return f"{failure.column} {metric_text(failure.column, failure.value)}"
+
+
+def _failure_line(failure: FailedTrial) -> str:
+    reached = f"after epoch {failure.epoch}" if failure.epoch else "before its first report"
+    return f"failed {reached}: {failure.trial} {failure.method} — {failure.error}"
 
 
 def _study_block(study: Study) -> str:
@@ -165,9 +177,10 @@ def _or_none(value: float) -> float | None:
 
 def _seed_text(trial: Trial) -> str:
     seed = trial.last("seed")
-    if trial.is_finished:
+    if trial.is_finished and not trial.ended_early:
         return str(seed)
-    return f"{seed} (epoch {trial.epochs[-1]:.0f} of {trial.last('epochs')})"
+    how = f"{trial.ended} at " if trial.ended else ""
+    return f"{seed} ({how}epoch {trial.epochs[-1]:.0f} of {trial.last('epochs')})"
 
 
 def _child_cells(study: Study, children: Sequence[Trial]) -> list[str]:

@@ -22,6 +22,12 @@ from ray_asng.results.statistics import Floats
 BASELINE = "random_architecture"
 """The method of a retrained child that no search found."""
 
+EARLY = ("converged", "collapsed")
+"""How searches end before their last epoch because nothing is left to decide: a result, which counts."""
+
+STOPPED = "stopped"
+"""How a trial ends that a scheduler or a limit of time ended: it says nothing about the method."""
+
 # Settings of the run and of the machine: they do not make another method of a search.
 _NOT_COMPARED = frozenset(["seed", "split_seed", "data_dir", "cpus", "gpus", "memory_fraction", "deterministic"])
 
@@ -53,8 +59,20 @@ class Trial:
         return np.where(np.isnan(epoch), self.series("iteration"), epoch)
 
     @property
+    def ended(self) -> str:
+        """How it ended: the word of the column `ended`, empty if it goes on or an older version reported it."""
+        return str(self.last("ended") or "")
+
+    @property
+    def ended_early(self) -> bool:
+        """Whether it ended itself before its last epoch."""
+        return self.ended in EARLY
+
+    @property
     def is_finished(self) -> bool:
-        """Whether it did all its epochs."""
+        """Whether it is a whole run: it did all its epochs, or ended itself, having converged or collapsed."""
+        if self.ended:
+            return self.ended != STOPPED
         planned = self.last("epochs")
         return planned is None or bool(self.epochs[-1] >= planned)
 

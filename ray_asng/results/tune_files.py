@@ -29,12 +29,14 @@ class TrialFiles:
     """What one trial folder holds.
 
     Attributes:
+        folder: where it was read.
         trial: Tune's id of the trial.
         reports: the last report of every iteration, in the order of iterations.
         config: as in params.json; empty if there is none.
         error: the line that names the exception that ended the trial; None if it did not fail (or recovered).
     """
 
+    folder: Path
     trial: str
     reports: tuple[Report, ...]
     config: dict[str, Any]
@@ -53,11 +55,18 @@ def read_trial(folder: Path) -> TrialFiles:
         by_iteration[int(report["training_iteration"])] = report
     reports = tuple(by_iteration[iteration] for iteration in sorted(by_iteration))
     return TrialFiles(
+        folder=folder,
         trial=_trial_id(folder, reports),
         reports=reports,
         config=_config(folder / "params.json"),
         error=_error(folder / "error.txt", reports),
     )
+
+
+def did_all_epochs(report: Report) -> bool:
+    """Whether a report is of the last epoch; a trial that plans no epochs is as long as it says."""
+    planned, done = report.get("epochs"), report.get("epoch")
+    return not planned or (done is not None and done >= planned)
 
 
 def _reports(path: Path) -> list[Report]:
@@ -113,7 +122,7 @@ def _error(path: Path, reports: tuple[Report, ...]) -> str | None:
 
 def _went_on(path: Path, last: Report) -> bool:
     """Whether the trial got over its error: it finished, or reported after it."""
-    if last.get("done") is True or (last.get("epochs") and last.get("epoch") == last["epochs"]):
+    if last.get("done") is True or (last.get("epochs") and did_all_epochs(last)):
         return True
     times = _FAILURE_TIME.findall(path.read_text(encoding="utf-8", errors="replace"))
     return bool(times) and str(last.get("date", "")) > times[-1]

@@ -7,8 +7,9 @@ import pytest
 import torch
 from ray import tune
 
-from ray_asng import ASNGTrainable, SearchTrainable, tasks
+from ray_asng import ASNGTrainable, SearchTrainable, registry, tasks
 from ray_asng.raytune.state_file import load_state
+from ray_asng.search import STATE_FORMAT
 
 SMALL = {"space_options": {"width": 4, "cells": 1}, "steps_per_epoch": 3, "batch_size": 16, "epochs": 4, "seed": 0}
 TIMES = {"samples_per_second", "wall_seconds", "device_seconds", "peak_memory_bytes"}
@@ -47,7 +48,27 @@ def test_a_checkpoint_is_one_file_of_fixed_name_that_loads_without_running_code(
     trainable.train()
     trainable.save_checkpoint(str(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["search.pt"]
-    assert load_state(tmp_path / "search.pt")["format"] == 1
+    assert load_state(tmp_path / "search.pt")["format"] == STATE_FORMAT
+
+
+@pytest.mark.parametrize("method", list(registry.methods))
+@pytest.mark.parametrize(("weight_optimizer", "moments"), [("sgd", 1), ("adamw", 2)])
+def test_a_checkpoint_does_not_grow_and_keeps_to_its_bound(tmp_path, method, weight_optimizer, moments):
+    """Weights and their moments in 4 bytes each, 4 bytes an example, 2 KiB a tensor, and 64 KiB."""
+    options = {"candidates": 2} if method == "random_search" else {}
+    config = {**SMALL, "steps_per_epoch": 8, "method": method, "method_options": options}
+    trainable = SearchTrainable({**config, "weight_optimizer": weight_optimizer})
+    sizes = []
+    for _ in range(4):
+        trainable.train()
+        trainable.save_checkpoint(str(tmp_path))
+        sizes.append((tmp_path / "search.pt").stat().st_size)
+    search = trainable.search
+    weights = sum(parameter.numel() for parameter in search.parameters)
+    examples = search.task.size("train") + search.task.size("valid")
+    bound = 4 * weights * (1 + moments) + 4 * examples + 2048 * len(search.parameters) + 2**16
+    assert max(sizes) <= bound
+    assert sizes[-1] <= sizes[1] + 4 * weights * moments  # AdamW keeps nothing of weights that no path has used yet
 
 
 def test_a_folder_without_a_checkpoint_is_refused_with_what_it_holds(tmp_path):

@@ -87,6 +87,45 @@ def test_nan_survives_however_tune_spells_it(tmp_path, spelled):
     assert all(math.isnan(value) for value in collect(tmp_path / "exp").column("valid_loss").to_pylist())
 
 
+def words(folder):
+    return [row["ended"] for row in collect(folder).to_pylist()]
+
+
+@pytest.mark.parametrize("how", ["finished", "converged", "collapsed"])
+def test_the_last_report_alone_says_how_a_trial_ended(tmp_path, how):
+    """A trial that had ended and was resumed says it twice."""
+    reports = [
+        {**report, "ended": how if report["epoch"] > 1 else ""} for report in search_reports("asng", 0, epochs=3)
+    ]
+    write_trial(tmp_path / "exp", "aaaaa_00000", reports)
+    assert words(tmp_path / "exp") == ["", "", how]
+
+
+@pytest.mark.parametrize("own_word", [{}, {"ended": ""}], ids=["older version", "no word"])
+@pytest.mark.parametrize(
+    ("epochs_run", "done", "word"),
+    [(3, True, "stopped"), (3, False, ""), (20, True, "finished"), (20, False, "finished")],
+)
+def test_without_a_word_of_its_own_epochs_and_tune_tell_how_a_trial_ended(tmp_path, epochs_run, done, word, own_word):
+    """So it is with a scheduler, which sets `done` and nothing else."""
+    reports = [{**report, **own_word} for report in search_reports("asng", 0, epochs=20, done=epochs_run)]
+    place = write_trial(tmp_path / "exp", "aaaaa_00000", reports[:-1])
+    last = {**tune_report("aaaaa_00000", epochs_run, reports[-1]), "done": done}
+    with (place / "result.json").open("a") as file:
+        file.write(json.dumps(last) + "\n")
+    assert words(tmp_path / "exp") == [""] * (epochs_run - 1) + [word]
+
+
+def test_numbers_on_the_way_to_an_early_end_are_documented_columns(tmp_path):
+    reports = [
+        {**report, "stable_epochs": 4, "convergence_limit": 0.8} for report in search_reports("asng", 0, epochs=2)
+    ]
+    write_trial(tmp_path / "exp", "aaaaa_00000", reports)
+    (row, _) = collect(tmp_path / "exp").to_pylist()
+    assert (row["stable_epochs"], row["convergence_limit"]) == (4, 0.8)
+    assert {"stable_epochs", "convergence_limit", "ended"} <= {column.name for column in COLUMNS}
+
+
 def test_a_large_seed_is_not_rounded(tmp_path):
     seed = 2**60 + 1
     write_trial(tmp_path / "exp", "aaaaa_00000", [{**search_reports("asng", 0, epochs=1)[0], "seed": seed}])
@@ -97,6 +136,7 @@ def test_a_trial_that_failed_before_its_first_report_is_listed(output):
     (failure,) = failed_trials(collect(output))
     assert (failure.trial, failure.method, failure.seed, failure.iteration) == ("ab12f_00098", "gaea", 7, 0)
     assert failure.error == "RuntimeError: out of memory"
+    assert (failure.epoch, failure.column, failure.value, failure.checkpoint) == (0, "", None, "")
 
 
 def test_the_exception_is_named_even_if_its_message_has_several_lines(tmp_path):

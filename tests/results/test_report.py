@@ -68,8 +68,23 @@ def test_a_large_difference_is_called_better_or_worse_by_the_direction_of_the_me
 
 def test_failed_trials_are_listed_with_their_error(full):
     _, report, text = full
-    assert "| search | ab12f_00098 | gaea | 7 | 0 | `RuntimeError: out of memory` |" in text
-    assert "out of memory" in report.table
+    assert "| search | ab12f_00098 | gaea | 7 | 0 | — | — | `RuntimeError: out of memory` |" in text
+    assert "failed before its first report: ab12f_00098 gaea — RuntimeError: out of memory" in report.table
+
+
+def test_a_failed_trial_is_shown_with_its_last_good_state(tmp_path):
+    reports = changed(search_reports("asng", 3, done=5), path_accuracy=0.75)
+    error = "Failure # 1 (occurred at 2026-03-01_11-00-00)\nRuntimeError: boom\n"
+    place = write_trial(tmp_path / "exp", "aaaaa_00000", reports, error=error)
+    for index, content in enumerate((b"", b"PK but not really")):
+        (place / f"checkpoint_{index:06d}").mkdir()
+        (place / f"checkpoint_{index:06d}" / "search.pt").write_bytes(content)
+    (place / "checkpoint_000000" / "search.pt").unlink()
+    (place / "checkpoint_000000" / "mine.json").write_text("{}")
+    table = collect(tmp_path / "exp")
+    line = "| exp | aaaaa_00000 | asng | 3 | 5 | path_accuracy 75.0 % | checkpoint_000000 | `RuntimeError: boom` |"
+    assert line in summary(table, [], [])
+    assert "failed after epoch 5: aaaaa_00000 asng — RuntimeError: boom" in terminal_table(table)
 
 
 def test_the_recorded_command_versions_and_device_are_shown(full):
@@ -188,6 +203,40 @@ def test_an_unfinished_search_is_shown_and_does_not_count(tmp_path):
     assert "| asng | 2 (epoch 5 of 20) | 10.0 % |" in text
     assert "| asng | 2 | 85.0 %" in text
     assert "seed 2, stands at epoch 5 of 20" in notes_of(table)
+
+
+def ended(reports, how):
+    """The reports with the word for how they ended in the last one."""
+    return [*reports[:-1], {**reports[-1], "ended": how}]
+
+
+def test_a_search_that_was_stopped_is_shown_and_does_not_count(tmp_path):
+    trials = {
+        "aaaaa_00000": changed(search_reports("asng", 0), path_accuracy=0.9),
+        "aaaaa_00001": changed(search_reports("asng", 1), path_accuracy=0.8),
+        "aaaaa_00002": ended(changed(search_reports("asng", 2, done=5), path_accuracy=0.1), "stopped"),
+    }
+    table = table_of(tmp_path, trials)
+    text = summary(table, [], [])
+    assert "| asng | 2 (stopped at epoch 5 of 20) | 10.0 % |" in text
+    assert "| asng | 2 | 85.0 %" in text
+    assert "search of asng, seed 2, was stopped at epoch 5 of 20; it does not count" in notes_of(table)
+
+
+def test_searches_that_converged_or_collapsed_count_and_are_told_apart(tmp_path):
+    """To leave a collapse out would flatter the method."""
+    trials = {
+        "aaaaa_00000": changed(search_reports("darts", 0), path_accuracy=0.9),
+        "aaaaa_00001": ended(changed(search_reports("darts", 1, done=5), path_accuracy=0.1), "collapsed"),
+        "aaaaa_00002": ended(changed(search_reports("darts", 2, done=9), path_accuracy=0.8), "converged"),
+        "aaaaa_00003": ended(changed(search_reports("darts", 3, done=7), path_accuracy=0.8), "converged"),
+    }
+    table = table_of(tmp_path, trials)
+    text = summary(table, [], [])
+    assert "| darts | 4 | 65.0 %" in text
+    assert "20 epochs. 2 of 4 converged and ended at epochs 7, 9. 1 of 4 collapsed and ended at epoch 5." in text
+    assert "| darts | 1 (collapsed at epoch 5 of 20) | 10.0 % |" in text
+    assert "epoch 5 of 20" not in notes_of(table)
 
 
 def test_a_diverged_search_is_named_and_left_out_of_the_mean(tmp_path):

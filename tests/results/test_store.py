@@ -1,11 +1,14 @@
 """Result files on disk."""
 
+import json
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tune_output import search_reports, write_trial
 
 from ray_asng.results.collect import collect
+from ray_asng.results.report import write_report
 from ray_asng.results.store import read_table, replacing, write_table
 
 
@@ -61,6 +64,16 @@ def test_a_missing_column_is_named(table, tmp_path):
     pq.write_table(table.drop_columns(["metric"]), tmp_path / "results.parquet")
     with pytest.raises(ValueError, match=r"lacks the columns \['metric'\]"):
         read_table(tmp_path)
+
+
+def test_a_file_of_a_version_without_the_newer_columns_is_read_and_reported(table, tmp_path):
+    failure = {"experiment": "exp", "trial": "t", "method": "asng", "seed": 1, "iteration": 2, "error": "E: no"}
+    older = table.drop_columns(["ended", "stable_epochs", "convergence_limit"])
+    metadata = {**older.schema.metadata, b"ray_asng.failures": json.dumps([failure]).encode()}
+    pq.write_table(older.replace_schema_metadata(metadata), tmp_path / "results.parquet")
+    text = write_report(tmp_path).summary.read_text()
+    assert "| asng | 1 |" in text
+    assert "| exp | t | asng | 1 | 2 | — | — | `E: no` |" in text
 
 
 def test_a_broken_file_is_refused_by_name(tmp_path):

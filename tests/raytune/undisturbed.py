@@ -1,0 +1,72 @@
+"""What a search gives when nothing happens to it, to compare disturbed ones with: metrics and the whole last state."""
+
+from pathlib import Path
+
+import torch
+from ray import tune
+
+from ray_asng import SearchTrainable
+from ray_asng.raytune.state_file import load_state
+from ray_asng.results.collect import collect
+
+SMALL = {"space_options": {"width": 4, "cells": 1}, "steps_per_epoch": 3, "batch_size": 16, "epochs": 4}
+
+CHANGING = {"samples_per_second", "wall_seconds", "device_seconds", "peak_memory_bytes"}
+_FROM_TUNE = {"experiment", "trial", "trial_id", "iteration", "timestamp"}
+
+
+def compared(row):
+    """A row of the results without times, rates and memory, and without columns that are not filled."""
+    return {k: v for k, v in row.items() if k not in CHANGING | _FROM_TUNE and v is not None}
+
+
+def undisturbed(config, folder):
+    """The rows of a search run in this process, and its last state."""
+    trainable = SearchTrainable(config)
+    reports = [trainable.train()]
+    while not reports[-1]["done"]:
+        reports.append(trainable.train())
+    trainable.save_checkpoint(str(folder))
+    return reports, load_state(Path(folder) / "search.pt")
+
+
+def assert_as_undisturbed(rows, state, config, folder):
+    """Rows of one trial and its last state equal those of an undisturbed search bit for bit."""
+    folder.mkdir()
+    reports, expected = undisturbed(config, folder)
+    assert [row["iteration"] for row in rows] == list(range(1, config["epochs"] + 1))
+    for row, report in zip(rows, reports, strict=True):
+        assert all(report[name] == value for name, value in compared(row).items())
+    assert same(without_times(state), without_times(expected))
+
+
+def trial_rows(experiment, seed):
+    """The rows of the Parquet data set that belong to one seed."""
+    return [row for row in collect(Path(experiment)).to_pylist() if row["seed"] == seed]
+
+
+def last_state(experiment, trial):
+    """The newest checkpoint of a trial."""
+    (folder,) = [folder for folder in Path(experiment).iterdir() if folder.is_dir() and trial in folder.name]
+    return load_state(max(folder.glob("checkpoint_*")) / "search.pt")
+
+
+def same(one, other):
+    """Whether two states are equal bit for bit."""
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
+
+
+def without_times(state):
+    report = {name: value for name, value in state["report"].items() if name not in CHANGING}
+    return {**state, "report": report, "wall_seconds": None, "trial": None}
+
+
+def run_config(path, *, checkpoints=None, **settings):
+    every = tune.CheckpointConfig(**{"checkpoint_frequency": 1, "checkpoint_at_end": True, **(checkpoints or {})})
+    return tune.RunConfig(storage_path=str(path), verbose=0, checkpoint_config=every, **settings)

@@ -1,0 +1,139 @@
+"""The benchmarks run, leave their reports, and compute what these say."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+FILES = sorted(path for path in BENCHMARKS.glob("*.py") if path.name != "timed_searches.py")
+STARTS_RAY = {"tune_overhead.py", "scaling_seeds.py"}
+
+
+def run(*arguments, **options):
+    return subprocess.run([sys.executable, *map(str, arguments)], capture_output=True, text=True, **options)
+
+
+def with_marks(path):
+    marks = [pytest.mark.ray, pytest.mark.slow] if path.name in STARTS_RAY else []
+    return pytest.param(path, id=path.name, marks=marks)
+
+
+@pytest.mark.parametrize("path", [with_marks(path) for path in FILES])
+def test_a_smoke_run_leaves_a_report_that_says_what_it_shows_and_where(path, tmp_path):
+    done = run(path, "--smoke", "--output", tmp_path / "report", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [entry.name for entry in tmp_path.iterdir()] == ["report"]
+    report = (tmp_path / "report" / f"{path.stem}.md").read_text()
+    numbers = json.loads((tmp_path / "report" / f"{path.stem}.json").read_text())
+    assert report.splitlines()[2] in path.read_text().splitlines()[0]
+    assert report.count("|---|") >= 1
+    assert str(tmp_path) not in report
+    assert {"torch", "machine", "date"} <= set(numbers["settings"])
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_help_answers_and_names_what_every_benchmark_takes(path):
+    done = run(path, "--help")
+    assert done.returncode == 0, done.stderr
+    assert "--smoke" in done.stdout
+    assert "--output" in done.stdout
+
+
+def test_the_plain_search_runs_in_a_process_without_ray():
+    done = run(
+        "-c",
+        "import sys, timed_searches as t\n"
+        "config = {**t.SMOKE_CONFIG, 'seed': 0, 'epochs': 2, 'steps_per_epoch': 1}\n"
+        "print(len(t.run_plainly(t.Plan('plain', config, '')).epochs), 'ray' in sys.modules)",
+        cwd=BENCHMARKS,
+    )
+    assert done.stdout == "2 False\n", done.stderr
+
+
+@pytest.fixture
+def scripts(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import scaling_seeds
+    import timed_searches
+    import tune_overhead
+
+    return timed_searches, tune_overhead, scaling_seeds
+
+
+def life_of(timed_searches, *searches, launched=0.0, gone=100.0, own=10.0, pause=0.0):
+    """A process with searches that begin at given moments in (process, moment), each of four epochs with losses."""
+    epochs = [
+        {
+            "trial": f"{process} {first}",
+            "process": process,
+            "began": first + epoch * (own + pause),
+            "left": first + epoch * (own + pause) + own,
+            "search_seconds": own,
+            "cpu_seconds": own,
+            "train_loss": 1.0 / (1 + epoch),
+        }
+        for process, first in searches
+        for epoch in range(4)
+    ]
+    return timed_searches.Life(launched, gone, timed_searches.Record(epochs=epochs))
+
+
+def test_a_pause_between_epochs_is_overhead_between_epochs_alone(scripts):
+    timed_searches, tune_overhead, _ = scripts
+    plain = life_of(timed_searches, (1, 5.0), gone=46.0)
+    tuned = life_of(timed_searches, (1, 8.0), gone=51.6, pause=0.2)
+    added = tune_overhead.compare(plain, tuned, 50)
+    assert added["between epochs"] == pytest.approx(0.02)
+    assert added["inside epochs, wall"] == added["inside epochs, CPU"] == pytest.approx(0.0)
+    assert added["before the first epoch"] == pytest.approx(3.0)
+    assert added["after the last epoch"] == pytest.approx(2.0)
+    assert added["a whole search of 50 epochs"] == pytest.approx((3.0 + 50 * 0.2 + 2.0) / (5.0 + 50 * 10.0 + 1.0))
+
+
+def test_slower_epochs_are_overhead_inside_epochs_alone(scripts):
+    timed_searches, tune_overhead, _ = scripts
+    added = tune_overhead.compare(
+        life_of(timed_searches, (1, 5.0)), life_of(timed_searches, (1, 5.0), own=10.5, gone=102.0), 50
+    )
+    assert added["between epochs"] == pytest.approx(0.0)
+    assert added["inside epochs, wall"] == added["inside epochs, CPU"] == pytest.approx(0.05)
+
+
+def test_runs_that_computed_something_else_are_not_compared(scripts):
+    timed_searches, tune_overhead, _ = scripts
+    plain, tuned = life_of(timed_searches, (1, 5.0)), life_of(timed_searches, (1, 5.0))
+    tuned.record.epochs[-1]["train_loss"] += 1e-12
+    with pytest.raises(click.ClickException, match="losses"):
+        tune_overhead.compare(plain, tuned, 50)
+
+
+def test_a_second_process_that_begins_late_does_not_flatter_the_longest_process(scripts):
+    """Two seeds of 40 s, the second 8 s late; four with a gap of 4 s between the trials of a process."""
+    timed_searches, _, scaling_seeds = scripts
+    lives = {
+        "one plain": [life_of(timed_searches, (1, 5.0))],
+        "two plain": [life_of(timed_searches, (1, 5.0)), life_of(timed_searches, (2, 5.0))],
+        "2 under Tune": [life_of(timed_searches, (1, 5.0), (2, 13.0))],
+        "4 under Tune": [life_of(timed_searches, (1, 5.0), (2, 13.0), (1, 49.0), (2, 57.0))],
+    }
+    ratios = scaling_seeds.ratios_of({name: scaling_seeds.describe(run) for name, run in lives.items()})
+    assert ratios == pytest.approx(
+        {
+            "4 under Tune / twice 2 under Tune": 92 / 96,
+            "the same by the longest process": 84 / 80,
+            "4 under Tune / twice two plain": 92 / 80,
+            "2 under Tune / two plain": 48 / 40,
+            "two plain / one plain, without Ray": 1.0,
+        }
+    )
+
+
+def test_a_failing_child_is_reported_with_its_log(scripts, tmp_path):
+    timed_searches, *_ = scripts
+    plan = timed_searches.Plan("plain", {"seed": 0, "epoch": 1}, str(tmp_path / "child"))
+    with pytest.raises(click.ClickException, match="unknown config key 'epoch'"):
+        timed_searches.run_children(plan)
