@@ -1,20 +1,21 @@
 """Searches under a real Ray: the three ways to start them, equal seeds, crashes, and a bad config."""
 
-import os
 from pathlib import Path
 
 import pytest
 from ray import tune
 from ray.tune.error import TuneError
+from undisturbed import SMALL, assert_as_undisturbed, last_state, run_config, trial_rows
 
 from ray_asng import ASNGTrainable, SearchTrainable
 from ray_asng.raytune.results_callback import ResultsCallback
 from ray_asng.results.collect import collect
+from ray_asng.results.schema import failed_trials
 from ray_asng.results.store import read_table
+from ray_asng.results.summary import summary
 
 pytestmark = pytest.mark.ray
 
-SMALL = {"space_options": {"width": 4, "cells": 1}, "steps_per_epoch": 3, "batch_size": 16, "epochs": 4}
 NOT_COMPARED = {"experiment", "trial", "trial_id", "samples_per_second", "wall_seconds", "device_seconds"}
 NOT_COMPARED |= {"peak_memory_bytes", "timestamp"}
 
@@ -29,23 +30,16 @@ def without_times(rows):
     return sorted(kept, key=lambda row: (row["method"], row["seed"], row["epoch"]))
 
 
-def run_config(path, **settings):
-    checkpoints = tune.CheckpointConfig(checkpoint_frequency=1, checkpoint_at_end=True)
-    return tune.RunConfig(storage_path=str(path), verbose=0, checkpoint_config=checkpoints, **settings)
+def fails_for_seed_1():
+    """A trainable that fails in the third epoch of one seed. Local, so that it is pickled whole."""
 
-
-def dies_once():
-    """A trainable whose process ends without a word in the third epoch, once. Local, so that it is pickled whole."""
-
-    class DiesOnce(SearchTrainable):
+    class Fails(SearchTrainable):
         def step(self):
-            marker = Path(self.resolved.data_dir) / "died"
-            if self.search.epoch == 2 and not marker.exists():
-                marker.touch()
-                os._exit(1)
+            if self.resolved.seed == 1 and self.search.epoch == 2:
+                raise RuntimeError("no luck")
             return super().step()
 
-    return DiesOnce
+    return Fails
 
 
 def test_two_runs_of_one_seed_give_the_same_rows_and_other_seeds_others(ray_session, tmp_path):
@@ -70,21 +64,24 @@ def test_two_runs_of_one_seed_give_the_same_rows_and_other_seeds_others(ray_sess
     assert [row["train_loss"] for row in first[:4]] != [row["train_loss"] for row in first[4:]]
 
 
-def test_a_trial_whose_process_died_ends_with_the_rows_of_an_undisturbed_one(ray_session, tmp_path):
-    folders = {}
-    for name, trainable in (("straight", SearchTrainable), ("died", dies_once())):
-        folder = folders[name] = tmp_path / name
-        folder.mkdir()
-        # The folder of data, the same in both configs, serves the one that dies as its notebook.
-        grid = tune.Tuner(
-            tune.with_resources(trainable, {"cpu": 1}),
-            param_space={**SMALL, "seed": 5, "data_dir": str(tmp_path)},
-            run_config=run_config(folder, failure_config=tune.FailureConfig(max_failures=1)),
-        ).fit()
-        assert not grid.errors
-    assert (tmp_path / "died").exists()
-    straight, died = (table_rows(next(folder.iterdir())) for folder in folders.values())
-    assert straight == died
+def test_a_trial_that_fails_disturbs_no_other_and_is_reported_with_its_last_good_state(ray_session, tmp_path):
+    grid = tune.Tuner(
+        fails_for_seed_1(),
+        param_space={**SMALL, "seed": tune.grid_search([0, 1, 2])},
+        tune_config=tune.TuneConfig(reuse_actors=True),
+        run_config=run_config(tmp_path / "tune"),
+    ).fit()
+    assert (grid.num_errors, grid.num_terminated) == (1, 2)
+    for seed in (0, 2):
+        rows = trial_rows(grid.experiment_path, seed)
+        state = last_state(grid.experiment_path, rows[0]["trial"])
+        assert_as_undisturbed(rows, state, {**SMALL, "seed": seed}, tmp_path / f"straight_{seed}")
+    (failed,) = failed_trials(collect(Path(grid.experiment_path)))
+    assert (failed.seed, failed.epoch, failed.checkpoint) == (1, 2, "checkpoint_000001")
+    assert "no luck" in failed.error
+    summary_text = summary(collect(Path(grid.experiment_path)), [], [])
+    assert "| 1 | 2 |" in summary_text
+    assert "checkpoint_000001 | `RuntimeError: no luck` |" in summary_text
 
 
 def test_a_bad_config_stops_the_experiment_before_any_trial(ray_session, tmp_path):
