@@ -22,6 +22,8 @@ class HillClimber(SamplingOptimizer):
     """Keeps the best of an architecture and its mutations; all of them are compared on the same batch."""
 
     def __init__(self, space: SearchSpace, seed: int = 0, samples: int = 2) -> None:
+        if space.numeric:
+            raise ValueError("HillClimber takes categorical decisions only; use asng, sng or random_search")
         self.space = space
         self.samples = samples  # proposals of a step; the loop reads this
         self.reseed(seed)
@@ -32,7 +34,7 @@ class HillClimber(SamplingOptimizer):
 
     @property
     def probabilities(self) -> dict[str, np.ndarray]:
-        """For reports: the climber is sure of its parent. (It takes spaces of categorical decisions only.)"""
+        """For reports: the climber is sure of its parent."""
         decisions = self.space.categorical
         return {d.name: np.array([float(o == self.parent[d.name]) for o in d.options]) for d in decisions}
 
