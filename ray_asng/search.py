@@ -13,7 +13,6 @@ References:
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -287,8 +286,11 @@ class Search:
             group["lr"] = initial * factor
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the future depends on but the settings: tensors, numbers, strings, lists and dicts."""
-        state = {
+        """Everything that the future depends on but the settings: tensors, numbers, strings, lists and dicts.
+
+        As with a module's, weights and moments are not copied: save the state, load it or copy it before going on.
+        """
+        return {
             "format": STATE_FORMAT,
             "space": repr(self.space),
             "method": type(self.optimizer).__name__,
@@ -306,7 +308,6 @@ class Search:
             "final": None if self._final is None else dict(self._final),
             "report": self.report,
         }
-        return copy.deepcopy(state)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state` was taken; the settings, such as learning rates, stay those of the construction.
