@@ -95,6 +95,11 @@ def _job_options(command: Callable[..., None]) -> Callable[..., None]:
 )
 @click.option("--seeds", type=click.IntRange(1), default=4, show_default=True, help="Seeds of methods without :SEEDS.")
 @click.option("--epochs", type=click.IntRange(1), help=f"Length of a search.  [default: {_DEFAULT['epochs']}]")
+@click.option(
+    "--patience",
+    type=click.IntRange(1),
+    help="End searches that have converged or collapsed, and stood so for that many epochs.  [default: never]",
+)
 def search(output: Path, resume: bool, overwrite: bool, **options: Any) -> None:
     """Search by several methods and seeds side by side, retrain what was found, and report.
 
@@ -177,6 +182,7 @@ def _plan(
     max_concurrent: int | None,
     smoke: bool,
     epochs: int | None = None,
+    patience: int | None = None,
     retrain_seeds: int = 1,
     architectures: Sequence[str] = (),
 ) -> dict[str, Any]:
@@ -207,6 +213,7 @@ def _plan(
         "architectures": list(architectures),
         "random_architectures": random_architectures,
         "max_concurrent": max_concurrent,
+        "patience": patience,
     }
 
 

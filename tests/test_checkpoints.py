@@ -52,6 +52,17 @@ def test_what_is_saved_is_whole_and_alone_in_its_folder(file):
     assert torch.equal(load_state(file)["weights"]["a"], STATE["weights"]["a"])
 
 
+def test_a_save_that_breaks_off_leaves_the_older_file_whole(file):
+    class Breaks:
+        def __reduce__(self):
+            raise KeyboardInterrupt
+
+    before = file.read_bytes()
+    with pytest.raises(KeyboardInterrupt):
+        save_state({"weights": torch.ones(1000), "then": Breaks()}, file)
+    assert file.read_bytes() == before
+
+
 @pytest.mark.parametrize("size", [0, 1, 100, 6000, -2000, -300, -22, -1])
 def test_a_truncated_file_is_damaged(file, size):
     cut(file, size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 import torch
@@ -63,3 +64,14 @@ def claim_devices(config: SearchConfig, allocated: PlacementGroupFactory | None)
         # Set also without a limit: an actor may have served a trial that had one.
         torch.cuda.set_per_process_memory_fraction(config.memory_fraction or 1.0, device)
     return devices
+
+
+def release_memory() -> None:
+    """Give back the memory of objects that nobody holds any more.
+
+    A search refers to its steps and they to it, so it stays until the collector of cycles comes by; and torch keeps
+    freed blocks of a GPU, which other trials may share, for itself.
+    """
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()

@@ -23,6 +23,7 @@ from ray.tune.search.basic_variant import BasicVariantGenerator
 from ray_asng.config import SearchConfig
 from ray_asng.raytune.retrain_trainable import CHECKPOINT_FILE, RetrainTrainable, build_retraining
 from ray_asng.raytune.state_file import load_state
+from ray_asng.raytune.stopper import SearchStopper
 from ray_asng.raytune.trainable import SearchTrainable
 from ray_asng.results.collect import collect
 from ray_asng.results.report import Report, write_report
@@ -65,6 +66,7 @@ class Job:
         random_architectures: how many uniformly drawn architectures are retrained for comparison.
         checkpoint_every: epochs between checkpoints.
         max_concurrent: trials at a time; as many as the resources allow if None.
+        patience: of a `SearchStopper` that ends searches which have converged or collapsed; None lets them run on.
         command: what was typed, for the report.
     """
 
@@ -77,6 +79,7 @@ class Job:
     random_architectures: int = 1
     checkpoint_every: int = 5
     max_concurrent: int | None = None
+    patience: int | None = None
     command: str = ""
 
     def checked_config(self) -> SearchConfig:
@@ -222,6 +225,7 @@ def _fit(
             checkpoint_config=tune.CheckpointConfig(
                 checkpoint_frequency=job.checkpoint_every, num_to_keep=2, checkpoint_at_end=True
             ),
+            stop=None if job.patience is None else SearchStopper(job.patience),
             progress_reporter=tune.CLIReporter(
                 metric_columns=columns,
                 parameter_columns=["seed"],

@@ -14,7 +14,7 @@ from ray import tune
 
 from ray_asng.config import SearchConfig, as_json, name_of
 from ray_asng.randomness import drawing_from
-from ray_asng.raytune.allocation import claim_devices, request
+from ray_asng.raytune.allocation import claim_devices, release_memory, request
 from ray_asng.raytune.state_file import load_state, save_state
 from ray_asng.raytune.versions import versions
 from ray_asng.retrain import Retraining, RetrainSettings
@@ -98,6 +98,8 @@ class RetrainTrainable(tune.Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Start anew with another config in the same process."""
+        vars(self).pop("retraining", None)
+        release_memory()
         self.setup(new_config)
         return True
 

@@ -16,7 +16,7 @@ from ray import tune
 from ray.tune import PlacementGroupFactory
 
 from ray_asng.config import SearchConfig, name_of
-from ray_asng.raytune.allocation import check_request, claim_devices, request
+from ray_asng.raytune.allocation import check_request, claim_devices, release_memory, request
 from ray_asng.raytune.state_file import load_state, save_state
 from ray_asng.raytune.versions import versions
 from ray_asng.search import Search
@@ -146,6 +146,7 @@ class SearchTrainable(tune.Trainable):
         """Start anew with another config in the same process."""
         # Two supernets at a time may not fit. There is none if the config before this one was refused.
         vars(self).pop("search", None)
+        release_memory()
         self._start(new_config)
         return True
 

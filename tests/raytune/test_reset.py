@@ -1,6 +1,7 @@
 """An actor that is used again gives what a fresh one gives, whatever it did before."""
 
 import itertools
+import weakref
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from undisturbed import CHANGING
 
 from ray_asng import SearchTrainable
 from ray_asng.raytune.retrain_trainable import RetrainTrainable
+from ray_asng.supernets.nasbench201 import NASBench201
 
 SMALL = {"space_options": {"width": 4, "cells": 1}, "steps_per_epoch": 1, "batch_size": 8, "epochs": 1}
 CONFIGS = {
@@ -56,6 +58,20 @@ def test_a_search_after_any_other_in_one_process_is_as_in_a_fresh_one():
         assert used.reset(configs[name])
         assert first_epoch(used) == fresh[name], f"{name} after {before}"
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_the_search_before_is_gone_when_the_next_one_is_built():
+    used = SearchTrainable({**SMALL, "seed": 0})
+    used.train()
+    before = weakref.ref(used.search.supernet)
+    seen = []
+
+    def build(classes):
+        seen.append(before())
+        return NASBench201(width=4, cells=1, classes=classes, in_channels=1)
+
+    assert used.reset({**SMALL, "space": build, "space_options": {}, "seed": 1})
+    assert seen == [None]
 
 
 def test_a_refused_config_leaves_an_actor_that_can_be_used_again():

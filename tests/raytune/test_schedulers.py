@@ -75,6 +75,9 @@ def test_a_search_that_takes_over_another_by_pbt_keeps_to_its_config_and_its_own
     grid = fit(tmp_path, config, scheduler, checkpoints={"num_to_keep": None})
     assert not grid.errors
     bad, good = sorted(grid, key=lambda result: result.metrics["trial_id"])
+    rows, state = trial_rows(grid.experiment_path, 1)[-4:], last_state(grid.experiment_path, good.metrics["trial_id"])
+    assert_as_undisturbed(rows, state, good.config, tmp_path / "straight")  # it was paused at the exchange
+
     first, *_, last = collect(tmp_path / grid.experiment_path).to_pylist()[:4]
     assert json.loads(first["config_json"])["lr"] == 1e-7
     new = json.loads(last["config_json"])

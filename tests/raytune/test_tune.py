@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from ray import tune
 from ray.tune.error import TuneError
+from torch import nn
 from undisturbed import SMALL, assert_as_undisturbed, last_state, run_config, trial_rows
 
-from ray_asng import ASNGTrainable, SearchTrainable
+from ray_asng import ASNGTrainable, OneOf, SearchTrainable
 from ray_asng.raytune.results_callback import ResultsCallback
 from ray_asng.results.collect import collect
 from ray_asng.results.schema import failed_trials
@@ -40,6 +41,16 @@ def fails_for_seed_1():
             return super().step()
 
     return Fails
+
+
+def fails_after_first_epoch():
+    class FailsOnce(SearchTrainable):
+        def step(self):
+            if self.search.epoch == 1:
+                raise RuntimeError("no luck")
+            return super().step()
+
+    return FailsOnce
 
 
 def test_two_runs_of_one_seed_give_the_same_rows_and_other_seeds_others(ray_session, tmp_path):
@@ -82,6 +93,31 @@ def test_a_trial_that_fails_disturbs_no_other_and_is_reported_with_its_last_good
     summary_text = summary(collect(Path(grid.experiment_path)), [], [])
     assert "| 1 | 2 |" in summary_text
     assert "checkpoint_000001 | `RuntimeError: no luck` |" in summary_text
+
+
+def linear_choices(options):
+    """A function that builds a small module with these options of its one choice. Local, for Ray."""
+
+    def build():
+        choice = OneOf({name: nn.Linear(64, 10) for name in options}, name="layer")
+        return nn.Sequential(nn.Flatten(), choice)
+
+    return build
+
+
+def test_an_experiment_is_not_restored_with_another_trainable_or_space(ray_session, tmp_path):
+    config = {"space": linear_choices("ab"), "steps_per_epoch": 2, "batch_size": 16, "epochs": 2, "seed": 0}
+    failing = tune.Tuner(fails_after_first_epoch(), param_space=config, run_config=run_config(tmp_path, name="failed"))
+    assert failing.fit().num_errors == 1
+    path = str(tmp_path / "failed")
+    with pytest.raises(ValueError, match="trainable"):
+        tune.Tuner.restore(path, ASNGTrainable, resume_errored=True)
+    other = {**config, "space": linear_choices("abc")}
+    grid = tune.Tuner.restore(path, fails_after_first_epoch(), param_space=other, resume_errored=True).fit()
+    assert "the checkpoint is of another space" in str(grid.errors[0])
+    assert "resume with the space it was made with" in str(grid.errors[0])
+    (last,) = collect(tmp_path / "failed").to_pylist()
+    assert last["epoch"] == 1
 
 
 def test_a_bad_config_stops_the_experiment_before_any_trial(ray_session, tmp_path):
