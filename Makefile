@@ -2,7 +2,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 OUTPUT ?= demo
+# Test processes at a time. A file of tests stays in one of them, since its tests may share a job that takes a while.
+JOBS ?= 2
 BIN = $(VENV)/bin
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 .DEFAULT_GOAL := help
 
@@ -29,11 +32,11 @@ demo: $(VENV)/.installed  ## Install, run the main job on the embedded data (4 m
 
 .PHONY: test
 test: $(VENV)/.installed-dev  ## Install with the dev extra and run the tests, but for those marked slow
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not gpu"
+	$(PYTEST) -m "not slow and not gpu"
 
 .PHONY: test-all
 test-all: $(VENV)/.installed-dev  ## Run all tests, also those that take minutes
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	$(PYTEST)
 
 .PHONY: lint
 lint: $(VENV)/.installed-dev  ## Check style and types

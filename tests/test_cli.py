@@ -335,6 +335,7 @@ def test_repairing_a_job_whose_checkpoints_are_whole_changes_nothing(job):
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_a_job_whose_newest_checkpoints_are_damaged_is_repaired_and_resumed(job, tmp_path):
     """The searches go back to an older checkpoint, the retrainings, which have one only, to their beginning."""
     folder = tmp_path / "moved"

@@ -55,9 +55,8 @@ def killed_in_the_middle_of_an_epoch():
     return Killed
 
 
-@pytest.mark.parametrize("method", ["asng", "darts"])
-def test_a_worker_killed_in_the_middle_of_an_epoch_costs_that_epoch_alone(ray_session, tmp_path, method):
-    config = {**SMALL, "method": method, "seed": 5, "data_dir": str(tmp_path)}
+def test_a_worker_killed_in_the_middle_of_an_epoch_costs_that_epoch_alone(ray_session, tmp_path):
+    config = {**SMALL, "seed": 5, "data_dir": str(tmp_path)}
     grid = tune.Tuner(
         tune.with_resources(killed_in_the_middle_of_an_epoch(), {"cpu": 1}),
         param_space=config,

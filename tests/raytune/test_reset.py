@@ -12,6 +12,7 @@ from ray_asng.raytune.retrain_trainable import RetrainTrainable
 from ray_asng.supernets.nasbench201 import NASBench201
 
 SMALL = {"space_options": {"width": 4, "cells": 1}, "steps_per_epoch": 1, "batch_size": 8, "epochs": 1}
+SMALL["train_fraction"] = 0.9  # every epoch ends with a pass over the validation data
 CONFIGS = {
     "asng": {"method": "asng", "seed": 0},
     "another seed and rate": {"method": "asng", "seed": 1, "lr": 0.1, "method_options": {"snr_threshold": 2.0}},

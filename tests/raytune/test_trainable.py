@@ -56,7 +56,7 @@ def test_a_checkpoint_is_one_file_of_fixed_name_that_loads_without_running_code(
 def test_a_checkpoint_does_not_grow_and_keeps_to_its_bound(tmp_path, method, weight_optimizer, moments):
     """Weights and their moments in 4 bytes each, 4 bytes an example, 2 KiB a tensor, and 64 KiB."""
     options = {"candidates": 2} if method == "random_search" else {}
-    config = {**SMALL, "steps_per_epoch": 8, "method": method, "method_options": options}
+    config = {**SMALL, "steps_per_epoch": 8, "train_fraction": 0.9, "method": method, "method_options": options}
     trainable = SearchTrainable({**config, "weight_optimizer": weight_optimizer})
     sizes = []
     for _ in range(4):

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-import torch
 from ray import tune
 
 from ray_asng import SearchTrainable
 from ray_asng.raytune.state_file import load_state
 from ray_asng.results.collect import collect
+from ray_asng.testing.equality import difference
 
 SMALL = {"space_options": {"width": 4, "cells": 1}, "steps_per_epoch": 3, "batch_size": 16, "epochs": 4}
 
@@ -37,7 +37,7 @@ def assert_as_undisturbed(rows, state, config, folder):
     assert [row["iteration"] for row in rows] == list(range(1, config["epochs"] + 1))
     for row, report in zip(rows, reports, strict=True):
         assert all(report[name] == value for name, value in compared(row).items())
-    assert same(without_times(state), without_times(expected))
+    assert not difference(without_times(state), without_times(expected))
 
 
 def trial_rows(experiment, seed):
@@ -49,17 +49,6 @@ def last_state(experiment, trial):
     """The newest checkpoint of a trial."""
     (folder,) = [folder for folder in Path(experiment).iterdir() if folder.is_dir() and trial in folder.name]
     return load_state(max(folder.glob("checkpoint_*")) / "search.pt")
-
-
-def same(one, other):
-    """Whether two states are equal bit for bit."""
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, (list, tuple)):
-        return len(one) == len(other) and all(map(same, one, other))
-    return one == other
 
 
 def without_times(state):
