@@ -5,7 +5,7 @@ OUTPUT ?= demo
 # Test processes at a time. A file of tests stays in one of them, since its tests may share a job that takes a while.
 JOBS ?= 2
 BIN = $(VENV)/bin
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ray_asng.space import Floats, Real, SearchSpace
 
-_ROUNDING = 1e-9
+_NEARLY = 0.99
 
 
 def convergence(space: SearchSpace, probabilities: Mapping[str, Floats]) -> float:
@@ -26,9 +26,10 @@ def entropy(space: SearchSpace, probabilities: Mapping[str, Floats]) -> float:
     return float(np.mean([-(row[row > 0.0] * np.log(row[row > 0.0])).sum() for row in rows])) if rows else 0.0
 
 
-def is_uniform(space: SearchSpace, probabilities: Mapping[str, Floats]) -> bool:
-    """Whether no option of any decision is likelier than another one."""
-    return all(bool(np.ptp(row) < _ROUNDING) for row in _rows(space, probabilities))
+def is_nearly_uniform(space: SearchSpace, probabilities: Mapping[str, Floats]) -> bool:
+    """Whether the entropy is within one percent of the largest that there can be."""
+    largest = [np.log(len(row)) for row in _rows(space, probabilities)]
+    return bool(largest) and entropy(space, probabilities) > _NEARLY * float(np.mean(largest))
 
 
 def _rows(space: SearchSpace, probabilities: Mapping[str, Floats]) -> list[Floats]:

@@ -45,7 +45,7 @@ class SearchConfig:
         deterministic: use deterministic algorithms only (matters on CUDA).
         cpus, gpus: devices of a trial; None leaves them to Tune's `resources_per_trial` or `tune.with_resources`. A
             method that samples paths can use several whole GPUs, at most as many as paths of a step.
-        memory_fraction: share of a GPU's memory that the trial may allocate.
+        memory_fraction: share of a GPU's memory that the trial may allocate; the allocated fraction of the GPU if None.
         data_dir: folder of data sets; the environment variable RAY_ASNG_DATA if None.
     """
 

@@ -41,16 +41,18 @@ def explained_when_out_of_memory(devices: Sequence[torch.device], doing: str, re
     except (RuntimeError, MemoryError) as error:
         if not _is_out_of_memory(error):
             raise
-        peak = peak_memory_bytes(devices) / _GIB
+        fullest = max(devices, key=lambda device: peak_memory_bytes([device]))
+        peak = peak_memory_bytes([fullest]) / _GIB
         raise MemoryError(
-            f"out of memory {doing}: at most {peak:.2f} GiB were in use on {_place(devices[0])}. {remedy}. "
+            f"out of memory {doing}: at most {peak:.2f} GiB were in use on {_place(fullest)}. {remedy}. "
             f"The allocator said: {str(error).splitlines()[0]}"
         ) from error
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    on_cpu = "DefaultCPUAllocator" in str(error) and "memory" in str(error)
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or on_cpu
+    # Besides torch's own class: the CPU's allocator, CUDA itself, and its libraries when others fill the GPU.
+    words = ("DefaultCPUAllocator", "out of memory", "ALLOC_FAILED")
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(word in str(error) for word in words)
 
 
 def _place(device: torch.device) -> str:

@@ -7,7 +7,7 @@ nothing had happened. So nothing is ever seeded globally, and a state of a searc
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -18,6 +18,23 @@ def spawn_seeds(seed: int | tuple[int, ...], count: int) -> list[int]:
     """`count` independent seeds of 63 bits, as torch takes them, from one."""
     words = np.random.SeedSequence(seed).generate_state(count, np.uint64)
     return [int(word) >> 1 for word in words]
+
+
+def noise_generators(devices: Iterable[torch.device], seed: int) -> list[torch.Generator]:
+    """Generators for all that a network on `devices` may draw: one for the CPU, and one for each other device."""
+    places = list(dict.fromkeys([torch.device("cpu"), *devices]))
+    seeds = spawn_seeds(seed, len(places))
+    return [torch.Generator(place).manual_seed(own) for place, own in zip(places, seeds, strict=True)]
+
+
+def load_noise(generators: Sequence[torch.Generator], states: Sequence[torch.Tensor], seed: tuple[int, ...]) -> None:
+    """Set generators to saved states, or seed them anew where the states are of other devices."""
+    if [len(state) for state in states] == [len(generator.get_state()) for generator in generators]:
+        for generator, state in zip(generators, states, strict=True):
+            generator.set_state(state)
+    else:
+        for generator, own in zip(generators, spawn_seeds(seed, len(generators)), strict=True):
+            generator.manual_seed(own)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ray_asng.device_memory import explained_when_out_of_memory, peak_memory_bytes
-from ray_asng.randomness import drawing_from, spawn_seeds
+from ray_asng.randomness import drawing_from, load_noise, noise_generators, spawn_seeds
 from ray_asng.settings import MEMORY_FORMATS, check_name, check_number, check_whole, cosine, in_format, lay_out
 from ray_asng.space import nearest
 from ray_asng.state import check_format, load_moments, load_weights
@@ -29,7 +29,7 @@ from ray_asng.supernets.supernet import call
 from ray_asng.tally import Tally, score_split
 from ray_asng.tasks.base import Task
 
-STATE_FORMAT = 1
+STATE_FORMAT = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,7 +118,8 @@ class Retraining:
         seeds = spawn_seeds(seed, 3)
         self.stream = IndexStream("train_valid", task.size("train_valid"), self.settings.batch_size, seeds[0])
         self.augmentation = torch.Generator().manual_seed(seeds[1])
-        self.noise = torch.Generator(self.device).manual_seed(seeds[2])
+        self.noise = noise_generators([self.device], seeds[2])
+        self.seed = seed
         self.choice_paths = tuple(choice_paths)
         self.sgd = torch.optim.SGD(
             self.child.parameters(),
@@ -162,7 +163,7 @@ class Retraining:
         tally = Tally()
         steps = self.stream.batches_per_pass
         self.child.train()
-        with drawing_from(self.noise), self._dropping_paths():
+        with drawing_from(*self.noise), self._dropping_paths():
             for step in range(steps):
                 factor = cosine(self.epoch * steps + step, self.settings.epochs * steps)
                 for group in self.sgd.param_groups:
@@ -239,7 +240,7 @@ class Retraining:
             "sgd": self.sgd.state_dict()["state"],
             "stream": self.stream.state_dict(),
             "augmentation": self.augmentation.get_state(),
-            "noise": self.noise.get_state(),
+            "noise": [generator.get_state() for generator in self.noise],
             "epoch": self.epoch,
             "wall_seconds": self.wall_seconds,
             "report": self.report,
@@ -259,8 +260,8 @@ class Retraining:
         load_moments(self.sgd, state["sgd"])
         self.stream.load_state_dict(state["stream"])
         self.augmentation.set_state(state["augmentation"])
-        self.noise.set_state(state["noise"])
         self.epoch = int(state["epoch"])
+        load_noise(self.noise, state["noise"], (self.seed, self.epoch))
         self.wall_seconds = float(state["wall_seconds"])
         self.report = dict(state["report"])
 

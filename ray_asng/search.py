@@ -21,11 +21,11 @@ from typing import Any, TypeAlias
 
 import torch
 
-from ray_asng.concentration import convergence, entropy, is_uniform
+from ray_asng.concentration import convergence, entropy, is_nearly_uniform
 from ray_asng.device_memory import explained_when_out_of_memory, peak_memory_bytes
 from ray_asng.nested import map_tensors
 from ray_asng.optimizers.base import MixingOptimizer, Optimizer, SamplingOptimizer
-from ray_asng.randomness import drawing_from, spawn_seeds
+from ray_asng.randomness import drawing_from, load_noise, noise_generators, spawn_seeds
 from ray_asng.replicas import Replicas
 from ray_asng.settings import MEMORY_FORMATS, PRECISIONS, SearchSettings, cosine, in_format, lay_out
 from ray_asng.space import Architecture, SearchSpace, Value
@@ -113,15 +113,13 @@ class Search:
 
     def _start_streams(self, seed: int | tuple[int, ...]) -> None:
         """Everything that the search draws, from one seed."""
-        places = list(dict.fromkeys(self.devices))
-        seeds = spawn_seeds(seed, 4 + len(places))
+        seeds = spawn_seeds(seed, 5)
         batch_size = self.settings.batch_size
         self.train_stream = IndexStream("train", self.task.size("train"), batch_size, seeds[0])
         self.valid_stream = IndexStream("valid", self.task.size("valid"), batch_size, seeds[1])
         self.augmentation = torch.Generator().manual_seed(seeds[2])
         self._optimizer_seed = seeds[3]
-        pairs = zip(places, seeds[4:], strict=True)
-        self.noise = [torch.Generator(place).manual_seed(noise_seed) for place, noise_seed in pairs]
+        self.noise = noise_generators(self.devices, seeds[4])
 
     @property
     def space(self) -> SearchSpace:
@@ -229,10 +227,15 @@ class Search:
         }
 
     def _stable_epochs(self) -> int:
-        """Epochs since the most likely architecture last changed; 0 while no option is likelier than another."""
+        """Epochs since the most likely architecture last changed.
+
+        0 during warm-up, and while the distribution is nearly uniform: what is likeliest then is an accident.
+        """
         is_same = self.optimizer.most_likely().to_json() == self.report.get("architecture")
-        is_decided = not is_uniform(self.space, self.optimizer.probabilities)
-        return int(self.report["stable_epochs"]) + 1 if is_same and is_decided else 0
+        is_learning = self.epoch > self.settings.warmup_epochs
+        if not (is_same and is_learning) or is_nearly_uniform(self.space, self.optimizer.probabilities):
+            return 0
+        return int(self.report["stable_epochs"]) + 1
 
     def evaluate(self, architecture: Mapping[str, Value], split: str = "valid") -> tuple[float, float]:
         """Mean loss and metric of a path on a whole split, without augmentation, batch norm by batch."""
@@ -292,8 +295,7 @@ class Search:
         """
         return {
             "format": STATE_FORMAT,
-            "space": repr(self.space),
-            "method": type(self.optimizer).__name__,
+            **self._kinds(),
             "seed": self.seed,
             "supernet": self.supernet.state_dict(),
             "weight_optimizer": self.weight_optimizer.state_dict()["state"],
@@ -309,6 +311,14 @@ class Search:
             "report": self.report,
         }
 
+    def _kinds(self) -> dict[str, str]:
+        """What a state must have in common with the search that takes it up, besides the layers of the network."""
+        return {
+            "space": repr(self.space),
+            "method": type(self.optimizer).__name__,
+            "weight optimizer": type(self.weight_optimizer).__name__,
+        }
+
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state` was taken; the settings, such as learning rates, stay those of the construction.
 
@@ -316,10 +326,10 @@ class Search:
         So does one on other devices for what is drawn there, such as dropout.
 
         Raises:
-            ValueError: a newer format, or a state of another space, method, network or split.
+            ValueError: another format, or a state of another space, method, weight optimizer, network or split.
         """
         check_format(state, STATE_FORMAT)
-        for what, own in (("space", repr(self.space)), ("method", type(self.optimizer).__name__)):
+        for what, own in self._kinds().items():
             if state[what] != own:
                 raise ValueError(
                     f"the checkpoint is of another {what}: it has {state[what]!r}, this search {own!r}; "
@@ -331,8 +341,8 @@ class Search:
         self.train_stream.load_state_dict(state["train_stream"])
         self.valid_stream.load_state_dict(state["valid_stream"])
         self.augmentation.set_state(state["augmentation"])
-        self._load_noise(state["noise"], int(state["epoch"]))
         self.epoch = int(state["epoch"])
+        load_noise(self.noise, state["noise"], (self.seed, self.epoch))
         self.evaluations = int(state["evaluations"])
         self.wall_seconds = float(state["wall_seconds"])
         self.report = dict(state["report"])
@@ -347,14 +357,6 @@ class Search:
         """Leave the random streams that came with a state for own ones, from the seed, the epoch and `number`."""
         self._start_streams((self.seed, self.epoch, number))
         self.optimizer.reseed(self._optimizer_seed)
-
-    def _load_noise(self, states: Sequence[torch.Tensor], epoch: int) -> None:
-        if [len(state) for state in states] == [len(generator.get_state()) for generator in self.noise]:
-            for generator, state in zip(self.noise, states, strict=True):
-                generator.set_state(state)
-        else:
-            for generator, seed in zip(self.noise, spawn_seeds((self.seed, epoch), len(self.noise)), strict=True):
-                generator.manual_seed(seed)
 
 
 def _listed(device: Device | Sequence[Device]) -> tuple[torch.device, ...]:

@@ -42,6 +42,15 @@ def load_weights(module: torch.nn.Module, weights: Mapping[str, Any]) -> None:
 
 
 def load_moments(optimizer: torch.optim.Optimizer, moments: Mapping[Any, Any]) -> None:
-    """Load what an optimizer remembers of each weight; its settings, such as the learning rate, stay."""
-    settings = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": copy.deepcopy(dict(moments)), "param_groups": settings})
+    """Load what an optimizer remembers of each weight; its settings, such as the learning rate, stay.
+
+    Moments that it has and `moments` lack stay as they are: those of SGD whose momentum was zero before.
+    """
+    own = optimizer.state_dict()
+    merged = {key: {**own["state"].get(key, {}), **moments.get(key, {})} for key in {**own["state"], **moments}}
+    optimizer.load_state_dict({"state": copy.deepcopy(merged), "param_groups": own["param_groups"]})
+    for weight, remembered in optimizer.state.items():
+        for name, moment in remembered.items():
+            if isinstance(moment, torch.Tensor) and moment.shape == weight.shape:
+                # They come in the memory format of whoever saved them, and fused optimizers take them for the weight's.
+                remembered[name] = torch.empty_like(weight).copy_(moment)

@@ -300,8 +300,48 @@ def test_running_on_after_the_end_is_refused():
         search.run_epoch()
 
 
+def test_moments_come_into_the_memory_format_of_the_search_that_takes_them_up():
+    donor, receiver = build(memory_format="channels_last"), build(memory_format="contiguous")
+    run(donor, 1)
+    receiver.load_state_dict(donor.state_dict())
+    theirs = donor.weight_optimizer.state_dict()["state"]
+    for index, weight in enumerate(receiver.parameters):
+        moment = receiver.weight_optimizer.state[weight]["momentum_buffer"]
+        assert moment.stride() == weight.stride()
+        assert torch.equal(moment, theirs[index]["momentum_buffer"])
+
+
+def test_a_search_without_momentum_hands_over_to_one_with():
+    donor, receiver = build(momentum=0.0), build(momentum=0.9)
+    run(donor, 1)
+    receiver.load_state_dict(donor.state_dict())
+    assert math.isfinite(run(receiver, 1)[0]["train_loss"])
+
+
+def test_a_state_of_another_weight_optimizer_is_refused():
+    with pytest.raises(ValueError, match="of another weight optimizer: it has 'SGD', this search 'AdamW'"):
+        build(weight_optimizer="adamw").load_state_dict(build().state_dict())
+
+
+def test_an_architecture_is_not_called_stable_while_nothing_is_learned():
+    search = search_on(Planted(), epochs=8, warmup_epochs=4)
+    stable = [row["stable_epochs"] for row in run(search, 8)]
+    assert stable[:5] == [0, 0, 0, 0, 0]
+    undecided = build("darts", epochs=6)  # its first logits differ by a thousandth
+    assert [row["stable_epochs"] for row in run(undecided, 6)] == [0] * 6
+
+
+def test_options_that_all_lack_weights_are_no_collapse():
+    activations = OneOf({"relu": nn.ReLU(), "tanh": nn.Tanh()}, name="activation")
+    layer = OneOf({"linear": nn.Linear(64, 64), "skip": nn.Identity()}, name="layer")
+    supernet = Supernet(nn.Sequential(nn.Flatten(), activations, layer, nn.Linear(64, 10)))
+    assert supernet.parameter_free_share({"activation": "relu", "layer": "linear"}) == 0.0
+    assert supernet.parameter_free_share({"activation": "relu", "layer": "skip"}) == 1.0
+    alone = Supernet(nn.Sequential(nn.Flatten(), OneOf({"relu": nn.ReLU(), "tanh": nn.Tanh()}), nn.Linear(64, 10)))
+    assert alone.parameter_free_share({"1": "tanh"}) == 0.0
+
+
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("method", ["asng", "darts"])
 def test_a_restored_search_on_cuda_goes_on_bit_for_bit(method, monkeypatch):
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

@@ -42,12 +42,14 @@ def check_request(wanted: PlacementGroupFactory | None, by_config: PlacementGrou
 def claim_devices(config: SearchConfig, allocated: PlacementGroupFactory | None) -> list[torch.device]:
     """The devices that Tune allocated; on the CPU one device, with one intra-op thread for each allocated core.
 
+    On a fraction of a GPU the memory is limited to `memory_fraction`, or else to that fraction.
+
     Raises:
         RuntimeError: a GPU was allocated and torch finds none.
     """
-    if config.deterministic:
-        # cuBLAS reads this when it starts; without it torch refuses deterministic matrix products.
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    # cuBLAS reads this when it starts; without it torch refuses deterministic matrix products. Set for every trial,
+    # since the next one in this process may be a deterministic one.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(config.deterministic)
     resources = {} if allocated is None else allocated.required_resources
     torch.set_num_threads(max(1, int(resources.get("CPU", 1))))
@@ -62,7 +64,7 @@ def claim_devices(config: SearchConfig, allocated: PlacementGroupFactory | None)
     devices = [torch.device("cuda", index) for index in range(max(1, int(gpus)))]
     for device in devices:
         # Set also without a limit: an actor may have served a trial that had one.
-        torch.cuda.set_per_process_memory_fraction(config.memory_fraction or 1.0, device)
+        torch.cuda.set_per_process_memory_fraction(config.memory_fraction or min(gpus, 1.0), device)
     return devices
 
 

@@ -45,6 +45,9 @@ def load_state(path: Path) -> dict[str, Any]:
 def _remedy(path: Path) -> str:
     experiment = experiment_of(path)
     if experiment is None:
-        return "`ray-asng repair EXPERIMENT`, with the folder of the experiment, restores the newest good checkpoint"
+        return (
+            "`ray-asng repair EXPERIMENT`, with the folder of the experiment (of a local copy, if it is not on a local "
+            "disk), restores the newest good checkpoint"
+        )
     repair = f"ray-asng repair {shlex.quote(str(experiment))}"
     return f"`{repair}` restores the newest good checkpoint; then go on with: {how_to_go_on(experiment)}"

@@ -12,10 +12,11 @@ from ray_asng.settings import check_number, check_whole
 class SearchStopper(tune.Stopper):
     """Ends searches that have nothing left to decide; give it to Tune as `stop`.
 
-    A search ends when its most likely architecture has stayed the same for `patience` epochs, and
+    A search ends when its most likely architecture has stayed the same for `patience` epochs (warm-up, and epochs with
+    nearly uniform probabilities, do not count), and
 
-    - it has *collapsed*: nearly all its decisions are for options without weights (skip connections, pooling,
-      nothing), as DARTS is known for; or
+    - it has *collapsed*: nearly all decisions that have an option with weights are for one without (skip connections,
+      pooling, nothing), as DARTS is known for; or
     - it has *converged*: its probabilities are close to the most certain that the method allows.
 
     The rule looks at one report alone, so it decides the same in an experiment that was interrupted. It asks the
@@ -27,7 +28,7 @@ class SearchStopper(tune.Stopper):
         patience: epochs without a change of the most likely architecture.
         convergence: share of `convergence_limit`, the largest mean probability that the method's bounds allow,
             that the convergence must reach. Mixing methods stay undecided for long: give DARTS half of this.
-        collapse: share of decisions for options without weights. None leaves collapsed searches alone.
+        collapse: share of such decisions (`parameter_free_share`). None leaves collapsed searches alone.
 
     Raises:
         ValueError: a setting out of range.

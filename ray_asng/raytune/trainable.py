@@ -124,7 +124,7 @@ class SearchTrainable(tune.Trainable):
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write the whole state into one file of fixed name."""
-        state = {**self.search.state_dict(), "trial": self.trial_id}
+        state = {**self.search.state_dict(), "trial": self.trial_id, "split_seed": int(self.resolved.split_seed)}
         save_state(state, Path(checkpoint_dir) / CHECKPOINT_FILE)
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:  # type: ignore[override]  # a directory is what is saved
@@ -134,9 +134,15 @@ class SearchTrainable(tune.Trainable):
         whole config, the seed included, so what makes them its own is the number of the trial.
 
         Raises:
-            ValueError: a checkpoint of another space, method or network, of another format, or a damaged one.
+            ValueError: a checkpoint of another space, method, weight optimizer, network or split, of another format,
+                or a damaged one.
         """
         state = load_state(Path(checkpoint_dir) / CHECKPOINT_FILE)
+        if state["split_seed"] != self.resolved.split_seed:
+            raise ValueError(
+                f"the checkpoint was made with split_seed={state['split_seed']}, this trial has "
+                f"split_seed={self.resolved.split_seed}: examples it has trained on would now choose architectures"
+            )
         self.search.load_state_dict(state)
         if self.trial_id != _NO_TRIAL and state["trial"] != self.trial_id:
             # Tune's ids end in the number of the trial, which is the same when an experiment is repeated.

@@ -207,10 +207,16 @@ class Supernet(nn.Module):
         return child
 
     def parameter_free_share(self, architecture: Mapping[str, Value]) -> float:
-        """Share of the decisions whose chosen option has no weights: near 1 a search has collapsed."""
-        indices = self._indices(architecture)
-        free = [self.choices[name][0].is_parameter_free(index) for name, index in indices.items()]
-        return sum(free) / len(free)
+        """Share of the decisions whose chosen option has no weights: near 1 a search has collapsed.
+
+        Of the decisions that have an option with weights; 0 if none has.
+        """
+        free = [
+            choice.is_parameter_free(index)
+            for choice, index in ((self.choices[name][0], i) for name, i in self._indices(architecture).items())
+            if not all(choice.is_parameter_free(option) for option in range(len(choice.options)))
+        ]
+        return sum(free) / len(free) if free else 0.0
 
     def _fix_unreached(self, architecture: Architecture) -> dict[str, Value]:
         """Give the first option to decisions that stand only inside options that were not chosen."""

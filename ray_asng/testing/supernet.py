@@ -149,7 +149,8 @@ def _check_no_trace(supernet: Supernet, inputs: Any, tried: Sequence[Architectur
             expected="the same weights, buffers and output: a pass leaves no trace but in registered buffers",
             got=changed,
             mend="let forward depend on nothing but inputs, weights, buffers and mode: keep no counters or caches in "
-            "attributes, register tensors that it changes with register_buffer, draw from torch's global generator",
+            "attributes, register tensors that it changes with register_buffer and change them in place (copy_), draw "
+            "from torch's global generator",
         )
 
 

@@ -1,6 +1,7 @@
 """An experiment of two searches in a process of its own, which a test kills: `killed_driver.py FOLDER tuner|run`.
 
-Started again on the same folder it goes on. Every epoch that a trial begins is noted in FOLDER/epochs_SEED.
+Started again on the same folder it goes on. Every epoch that a trial begins is noted in FOLDER/epochs_SEED, with its
+process.
 """
 
 import logging
@@ -22,7 +23,7 @@ def noting():
     class SearchTrainable_(SearchTrainable):
         def step(self):
             with (Path(self.resolved.data_dir) / f"epochs_{self.resolved.seed}").open("a") as notes:
-                notes.write(f"{self.search.epoch}\n")
+                notes.write(f"{self.search.epoch} {os.getpid()}\n")
             return super().step()
 
     return SearchTrainable_

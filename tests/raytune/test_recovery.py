@@ -73,17 +73,20 @@ def test_a_worker_killed_in_the_middle_of_an_epoch_costs_that_epoch_alone(ray_se
 def test_an_experiment_whose_driver_was_killed_is_restored_as_if_nothing_had_happened(tmp_path, way):
     experiment = tmp_path / "experiment"
     driver = start(tmp_path, way)
-    wait_for(lambda: all(len(epochs(tmp_path, seed)) >= 4 for seed in (0, 1)), driver)
+    wait_until(lambda: has_begun(tmp_path) or driver.poll() is not None, "the searches did not begin")
+    assert driver.poll() is None, driver.stderr.read()
     time.sleep(random.random())  # so that repetitions of this test kill at different moments
     driver.kill()
     driver.wait()
+    # Its orphaned trials may run on for a moment.
+    wait_until(lambda: not any(map(is_alive, processes(tmp_path))), "the trials did not end with their driver")
     saved = registered_epochs(experiment)
     begun = {seed: len(epochs(tmp_path, seed)) for seed in (0, 1)}
 
     driver = start(tmp_path, way)
     assert driver.wait(timeout=300) == 0, driver.stderr.read()
     for seed in (0, 1):
-        again = [int(epoch) for epoch in epochs(tmp_path, seed)[begun[seed] :]]
+        again = epochs(tmp_path, seed)[begun[seed] :]
         assert again == list(range(saved[seed], EPOCHS))
         rows = trial_rows(experiment, seed)
         config = {**SMALL, "epochs": EPOCHS, "seed": seed, "data_dir": str(tmp_path)}
@@ -100,18 +103,34 @@ def start(folder, way):
     )
 
 
-def wait_for(is_reached, driver):
+def wait_until(is_reached, otherwise):
     deadline = time.monotonic() + 120
     while not is_reached():
-        assert driver.poll() is None, driver.stderr.read()
-        assert time.monotonic() < deadline, "the searches did not begin"
+        assert time.monotonic() < deadline, otherwise
         time.sleep(0.02)
 
 
+def has_begun(folder):
+    return all(len(epochs(folder, seed)) >= 4 for seed in (0, 1))
+
+
+def notes(folder, seed):
+    """(epoch, process) of the epochs that the search of a seed began, over all of its processes."""
+    path = folder / f"epochs_{seed}"
+    return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+
+
 def epochs(folder, seed):
-    """The epochs that the search of a seed began, over all of its processes."""
-    notes = folder / f"epochs_{seed}"
-    return notes.read_text().split() if notes.exists() else []
+    return [int(epoch) for epoch, _ in notes(folder, seed)]
+
+
+def processes(folder):
+    return {int(process) for seed in (0, 1) for _, process in notes(folder, seed)}
+
+
+def is_alive(process):
+    status = Path(f"/proc/{process}/status")
+    return status.exists() and "State:\tZ" not in status.read_text()
 
 
 def registered_epochs(experiment):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler, HyperBandScheduler, PopulationBasedTraining
-from undisturbed import SMALL, assert_as_undisturbed, compared, last_state, run_config, trial_rows
+from undisturbed import SMALL, assert_as_undisturbed, assert_same_metrics, last_state, run_config, trial_rows
 
 from ray_asng import SearchTrainable
 from ray_asng.raytune.state_file import load_state
@@ -91,7 +91,7 @@ def test_a_search_that_takes_over_another_by_pbt_keeps_to_its_config_and_its_own
     replay._trial_info = type("TrialInfo", (), {"trial_id": bad.metrics["trial_id"], "trial_resources": None})()
     replay.load_checkpoint(str(donated))
     report = [replay.train(), replay.train()][-1]
-    assert all(report[name] == value for name, value in compared(last).items() if name in report)
+    assert_same_metrics(last, report)
     weights = load_state(max((tmp_path / bad.path).glob("checkpoint_*")) / "search.pt")["supernet"]
     assert all(torch.equal(weights[name], value) for name, value in replay.search.supernet.state_dict().items())
 

@@ -95,6 +95,12 @@ def test_the_receiving_trial_keeps_its_config_when_it_takes_over_a_checkpoint(tm
     assert receiver.train()["learning_rate"] == pytest.approx(0.2 * factor)
 
 
+def test_a_checkpoint_of_another_split_is_refused(tmp_path):
+    SearchTrainable(SMALL).save_checkpoint(str(tmp_path))
+    with pytest.raises(ValueError, match="split_seed=0, this trial has split_seed=1: examples it has trained on"):
+        SearchTrainable({**SMALL, "split_seed": 1}).load_checkpoint(str(tmp_path))
+
+
 def test_without_devices_in_the_config_tune_decides():
     assert SearchTrainable.default_resource_request(SMALL) is None
     request = SearchTrainable.default_resource_request({**SMALL, "cpus": 2, "gpus": 0.25})
