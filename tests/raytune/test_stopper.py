@@ -82,7 +82,7 @@ def test_random_search_which_learns_no_distribution_is_never_ended():
 
 def test_a_collapse_can_be_left_alone():
     stopper = SearchStopper(patience=3, convergence=0.8, collapse=None)
-    assert ended("asng", planted(nn.Identity)(), stopper)[0] == "converged"
+    assert ended("gaea", planted(nn.Identity)(), stopper)[0] == "converged"
 
 
 def test_a_search_that_wavers_is_not_ended():
