@@ -32,7 +32,7 @@ def packed(folder):
             (folder / name).touch()
 
         def step(self):
-            deadline = time.monotonic() + 120
+            deadline = time.monotonic() + 900
             while len(list(folder.iterdir())) < 4:
                 if time.monotonic() > deadline:
                     raise RuntimeError("the others did not begin")
