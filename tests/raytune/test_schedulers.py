@@ -1,6 +1,7 @@
 """Searches under Tune's schedulers: paused and resumed ones are as undisturbed ones, bad ones end, PBT takes over."""
 
 import json
+import time
 
 import pytest
 import torch
@@ -15,15 +16,29 @@ from ray_asng.results.collect import collect
 pytestmark = pytest.mark.ray
 
 
-def fit(folder, config, scheduler, *, num_samples=1, concurrent=2, **settings):
+def fit(folder, config, scheduler, *, concurrent=2, trainable=SearchTrainable, **settings):
     return tune.Tuner(
-        tune.with_resources(SearchTrainable, {"cpu": 1}),
+        tune.with_resources(trainable, {"cpu": 1}),
         param_space=config,
-        tune_config=tune.TuneConfig(
-            scheduler=scheduler, num_samples=num_samples, max_concurrent_trials=concurrent, reuse_actors=True
-        ),
+        tune_config=tune.TuneConfig(scheduler=scheduler, max_concurrent_trials=concurrent, reuse_actors=True),
         run_config=run_config(folder, **settings),
     ).fit()
+
+
+def last_seed_waits(folder):
+    """A trainable that lets seed 2 be paused before seed 3 reports. Local, so that it is pickled whole.
+
+    HyperBand never resumes a trial whose pause is still being saved when the last one of its bracket reports.
+    """
+
+    class LastSeedWaits(SearchTrainable):
+        def step(self):
+            while self.resolved.seed == 3 and not list(folder.glob("*/*seed=2*/checkpoint_*")):
+                time.sleep(0.1)
+            time.sleep(2.0 * (self.resolved.seed == 3))
+            return super().step()
+
+    return LastSeedWaits
 
 
 def test_a_search_that_hyperband_paused_and_resumed_is_as_an_undisturbed_one(ray_session, tmp_path):
@@ -32,7 +47,13 @@ def test_a_search_that_hyperband_paused_and_resumed_is_as_an_undisturbed_one(ray
     scheduler = HyperBandScheduler(
         time_attr="training_iteration", metric="seed", mode="min", max_t=2, reduction_factor=2
     )
-    grid = fit(tmp_path / "tune", {**config, "seed": tune.grid_search([0, 1, 2, 3])}, scheduler, concurrent=None)
+    grid = fit(
+        tmp_path / "tune",
+        {**config, "seed": tune.grid_search([0, 1, 2, 3])},
+        scheduler,
+        concurrent=None,
+        trainable=last_seed_waits(tmp_path / "tune"),
+    )
     assert not grid.errors
     assert [len(trial_rows(grid.experiment_path, seed)) for seed in range(4)] == [2, 2, 2, 1]
     assert grid[2].metrics["iterations_since_restore"] == 1
