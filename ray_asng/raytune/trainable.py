@@ -138,12 +138,13 @@ class SearchTrainable(tune.Trainable):
                 or a damaged one.
         """
         state = load_state(Path(checkpoint_dir) / CHECKPOINT_FILE)
+        self.search.load_state_dict(state)  # refuses another format before anything else is read
         if state["split_seed"] != self.resolved.split_seed:
             raise ValueError(
                 f"the checkpoint was made with split_seed={state['split_seed']}, this trial has "
-                f"split_seed={self.resolved.split_seed}: examples it has trained on would now choose architectures"
+                f"split_seed={self.resolved.split_seed}: examples it has trained on would now choose architectures; "
+                "resume with the split it was made with"
             )
-        self.search.load_state_dict(state)
         if self.trial_id != _NO_TRIAL and state["trial"] != self.trial_id:
             # Tune's ids end in the number of the trial, which is the same when an experiment is repeated.
             self.search.draw_anew(zlib.crc32(self.trial_id.rpartition("_")[2].encode()))

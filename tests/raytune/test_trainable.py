@@ -8,7 +8,7 @@ import torch
 from ray import tune
 
 from ray_asng import ASNGTrainable, SearchTrainable, registry, tasks
-from ray_asng.raytune.state_file import load_state
+from ray_asng.raytune.state_file import load_state, save_state
 from ray_asng.search import STATE_FORMAT
 
 SMALL = {"space_options": {"width": 4, "cells": 1}, "steps_per_epoch": 3, "batch_size": 16, "epochs": 4, "seed": 0}
@@ -99,6 +99,12 @@ def test_a_checkpoint_of_another_split_is_refused(tmp_path):
     SearchTrainable(SMALL).save_checkpoint(str(tmp_path))
     with pytest.raises(ValueError, match="split_seed=0, this trial has split_seed=1: examples it has trained on"):
         SearchTrainable({**SMALL, "split_seed": 1}).load_checkpoint(str(tmp_path))
+
+
+def test_a_checkpoint_of_an_older_format_is_refused_with_the_remedy(tmp_path):
+    save_state({"format": 1}, tmp_path / "search.pt")
+    with pytest.raises(ValueError, match="has format 1, this version reads 2; go on with the version of ray_asng that"):
+        SearchTrainable(SMALL).load_checkpoint(str(tmp_path))
 
 
 def test_without_devices_in_the_config_tune_decides():
