@@ -7,6 +7,12 @@ trials of one `tune.run`, two at a time, in processes that are used again (`reus
 after every epoch. What the machine itself does to two processes at once (shared memory bandwidth and caches, a lower
 clock, a core that is half a core) is the row without Ray.
 
+A fifth run is one plain search with two threads, that is both cores for one seed. Two of these in a row are the other
+way to run two seeds, and the row below one says that two at once with a thread each are faster, which is what a trial
+gets that asks for nothing: one CPU. Two threads add numbers in another order than one, and training makes more of such
+differences with every step; so losses are compared among the searches with equally many threads, and how far the two
+kinds came apart is reported.
+
 The time of a run is from its first epoch's begin to its last epoch's end, in whichever process; so it holds what lies
 between epochs and between trials, while the start is a column of its own. A second process that begins later than the
 first makes two seeds look slower than they are, and so four look better. Hence the row that takes, of the processes
@@ -17,22 +23,23 @@ of a run, the longest time from a process's own first begin to its own last end.
 
 from __future__ import annotations
 
-import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
-from timed_searches import CONFIG, SMOKE_CONFIG, Life, Plan, allowances, calibrated_steps, machine, run_children
+from report import leave, machine, table
+from timed_searches import CONFIG, SMOKE_CONFIG, Life, Plan, allowances, calibrated_steps, run_children
 
-# Name -> kind of the child processes, how many at once, trials in each.
+# Name -> kind of the child processes, how many at once, trials in each, threads of a search.
 RUNS = {
-    "one plain": ("plain", 1, 1),
-    "two plain": ("plain", 2, 1),
-    "2 under Tune": ("tune", 1, 2),
-    "4 under Tune": ("tune", 1, 4),
+    "one plain": ("plain", 1, 1, 1),
+    "one plain, 2 threads": ("plain", 1, 1, 2),
+    "two plain": ("plain", 2, 1, 1),
+    "2 under Tune": ("tune", 1, 2, 1),
+    "4 under Tune": ("tune", 1, 4, 1),
 }
 
 
@@ -81,14 +88,27 @@ def run_round(config: dict[str, Any], names: Sequence[str], folder: str) -> dict
     """
     found = {}
     for name in names:
-        kind, children, trials = RUNS[name]
-        plans = [Plan(kind, config, f"{folder}/{name}-{number}", trials) for number in range(children)]
+        kind, children, trials, threads = RUNS[name]
+        folders = [f"{folder}/{name}-{number}" for number in range(children)]
+        plans = [Plan(kind, config, own, trials, threads=threads) for own in folders]
         found[name] = run_children(*plans)
         click.echo(f"{Path(folder).name}, {name}: {training_seconds(epochs_of(found[name])):.2f} s")
-    distinct = {tuple(search) for lives in found.values() for search in losses(lives)}
-    if len(distinct) != 1:
-        raise click.ClickException("equal searches had different losses; their times cannot be compared")
+    check_equal(found)
     return found
+
+
+def check_equal(found: Mapping[str, Sequence[Life]]) -> None:
+    """Raise click.ClickException unless the searches with equally many threads had the same losses."""
+    for threads in {threads for *_, threads in RUNS.values()}:
+        alike = [lives for name, lives in found.items() if RUNS[name][-1] == threads]
+        if len({tuple(search) for lives in alike for search in losses(lives)}) > 1:
+            raise click.ClickException("equal searches had different losses; their times cannot be compared")
+
+
+def thread_difference(found: Mapping[str, Sequence[Life]]) -> float:
+    """The largest relative difference of a training loss between one thread and two."""
+    (one,), (two,) = losses(found["one plain"]), losses(found["one plain, 2 threads"])
+    return float(np.max(np.abs(np.array(two) / np.array(one) - 1.0)))
 
 
 def ratios_of(seconds: dict[str, dict[str, float]]) -> dict[str, float]:
@@ -101,35 +121,41 @@ def ratios_of(seconds: dict[str, dict[str, float]]) -> dict[str, float]:
         "4 under Tune / twice two plain": time["4 under Tune"] / (2.0 * time["two plain"]),
         "2 under Tune / two plain": time["2 under Tune"] / time["two plain"],
         "two plain / one plain, without Ray": time["two plain"] / time["one plain"],
+        "two plain / two with 2 threads in a row": time["two plain"] / (2.0 * time["one plain, 2 threads"]),
     }
 
 
 def write(rounds: Sequence[dict[str, dict[str, float]]], settings: dict[str, Any], output: Path) -> str:
     """The report as Markdown, and the same numbers as JSON."""
     ratios = [ratios_of(seconds) for seconds in rounds]
-    table = ["| ratio | median (lowest to highest) | rounds |", "|---|---|---|"]
+    shown = []
     for name in ratios[0]:
         values = [row[name] for row in ratios]
-        table.append(f"| {name} | {np.median(values):.3f} ({min(values):.3f} to {max(values):.3f}) | {len(values)} |")
+        shown.append([name, f"{np.median(values):.3f} ({min(values):.3f} to {max(values):.3f})", len(values)])
     columns = list(next(iter(rounds[0].values())))
-    table += ["", f"| median, seconds | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
-    for name in RUNS:
-        medians = [np.median([seconds[name][column] for seconds in rounds]) for column in columns]
-        table.append(f"| {name} | {' | '.join(f'{median:.4g}' for median in medians)} |")
-    where = ", ".join(f"{key} {value}" for key, value in settings.items())
-    text = f"# Four seeds on two cores against two\n\n{__doc__}\n" + "\n".join(table) + f"\n\n{where}\n"
-    output.mkdir(parents=True, exist_ok=True)
-    (output / "scaling_seeds.md").write_text(text)
-    numbers = {"settings": settings, "ratios": ratios, "seconds": list(rounds)}
-    (output / "scaling_seeds.json").write_text(json.dumps(numbers, indent=2) + "\n")
-    return "\n".join(table)
+    medians = [
+        [name, *(f"{np.median([seconds[name][column] for seconds in rounds]):.4g}" for column in columns)]
+        for name in RUNS
+    ]
+    return leave(
+        output,
+        "scaling_seeds",
+        "Seeds on two cores",
+        about=__doc__ or "",
+        tables=[
+            table(["ratio", "median (lowest to highest)", "rounds"], shown),
+            table(["median, seconds", *columns], medians),
+        ],
+        settings=settings,
+        numbers={"ratios": ratios, "seconds": list(rounds)},
+    )
 
 
 @click.command()
 @click.option("--output", type=click.Path(path_type=Path), default=Path("scaling_seeds"), show_default=True)
 @click.option("--epoch-seconds", type=click.FloatRange(min=0.01), default=5.0, show_default=True, help="At least.")
 @click.option("--epochs", type=click.IntRange(2), default=5, show_default=True, help="Of each search.")
-@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Of all four runs.")
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Of all five runs.")
 @click.option("--smoke", is_flag=True, help="One round of small searches with short epochs.")
 def main(output: Path, epoch_seconds: float, epochs: int, rounds: int, smoke: bool) -> None:
     """Measure how the time of searches on two cores grows with their number."""
@@ -151,6 +177,7 @@ def main(output: Path, epoch_seconds: float, epochs: int, rounds: int, smoke: bo
         "steps an epoch": steps,
         "under Tune": allowances([life for found in measured for life in found["4 under Tune"]]),
         "plainly": allowances([life for found in measured for life in found["two plain"]]),
+        "losses of 2 threads differ by": f"{max(map(thread_difference, measured)):.1g}",
         **where,
     }
     rows = [{name: describe(lives) for name, lives in found.items()} for found in measured]

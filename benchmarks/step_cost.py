@@ -1,199 +1,214 @@
-"""What a one-shot step costs beyond the sampled child networks themselves.
+"""What a one-shot step costs beyond the sampled child networks themselves, and against the published arrangement.
 
 A step (data, augmentation, paths through the supernet, clipping, weight optimizer, ASNG, metrics) is timed against a
 floor: the same batches through the same sampled children as plain modules, that is forward, backward, clip and
 optimizer for the weight step, forward alone for the architecture step. The children share their weights with the
-supernet, so both do the same arithmetic. Steps and floors alternate in one process; the report has ratios, since
-seconds of a shared machine mean little.
+supernet, and have its layers, precision and memory format, so both do the same arithmetic.
+
+Beside them runs the step as the published code arranges it (`published_step.py`): contiguous float32, torch's layers,
+clipping and SGD over all weights; and the same with channels_last. All four are at the same architectures and batches,
+and alternate in one process; the report has ratios, since seconds of a shared machine mean little.
+
+Memory is the peak of fresh processes (`peak_memory.py`) above that of one that builds the search and runs nothing, for
+steps whose paths are all the largest one, against the largest child trained alone; and the bytes that autograd keeps.
 
     python benchmarks/step_cost.py --output step_cost
 """
 
 from __future__ import annotations
 
-import json
-import platform
-import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 import torch
-from scipy.stats import bootstrap
-from torch import nn
+from interleaved import Estimate, interleave, ratio
+from measured_networks import BATCH_SIZE, CASES, SMOKE, Case, largest, make_search, plain_child
+from next_step import SAMPLES, Plan, look_ahead, random_state, set_random_state
+from numpy.typing import NDArray
+from peak_memory import one_shot_step, peak_bytes, saved_bytes
+from published_step import published_search
+from report import leave, machine, table
 
-from ray_asng import Architecture, OneOf, Supernet
-from ray_asng.optimizers.asng import ASNG
 from ray_asng.search import Search
-from ray_asng.settings import MEMORY_FORMATS, SearchSettings, in_format
-from ray_asng.supernets.nasbench201 import NASBench201
+from ray_asng.settings import MEMORY_FORMATS
 from ray_asng.tally import Tally
-from ray_asng.tasks.augmentation import Augmentation
-from ray_asng.tasks.image_task import ImageTask
 
-SIZES = {
-    "C=8 N=1 16x16": {"width": 8, "cells": 1, "image": 16, "repeats": 200},
-    "C=16 N=5 32x32": {"width": 16, "cells": 5, "image": 32, "repeats": 20},
-}
-BATCH_SIZE = 64
+PEAKS = ("child", "asng", "summed", "darts", "gaea")
 
 
-def make_search(width: int, cells: int, image: int, memory_format: str) -> Search:
-    """A search on random images, which cost what real ones cost."""
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (2048, 3, image, image), dtype=torch.uint8, generator=generator)
-    labels = torch.randint(0, 10, (2048,), generator=generator)
-    task = ImageTask(
-        name="random images",
-        images=images,
-        labels=labels,
-        test_images=images[:10],
-        test_labels=labels[:10],
-        classes=10,
-        augmentation=Augmentation(pad=image // 8, flip=True, cutout=image // 2),
-    )
-    supernet = Supernet(NASBench201(width=width, cells=cells))
-    settings = SearchSettings(epochs=1, batch_size=BATCH_SIZE, memory_format=memory_format)
-    return Search(supernet, task, ASNG(supernet.space), settings)
-
-
-def plain_child(supernet: Supernet, architecture: Architecture) -> nn.Module:
-    """The child as an ordinary module, holding the very weights of the supernet."""
-    child = supernet.extract(architecture)
-    chosen = {path: choice for path, choice in supernet.module.named_modules() if isinstance(choice, OneOf)}
-    for name, _ in list(child.named_parameters()):
-        path = next((path for path in chosen if name.startswith(f"{path}.")), None)
-        source = name
-        if path is not None:
-            choice = chosen[path]
-            index = choice.options.index(str(architecture[choice.name or path]))
-            source = f"{path}.candidates.{index}{name[len(path) :]}"
-        owner, _, leaf = name.rpartition(".")
-        setattr(child.get_submodule(owner), leaf, supernet.module.get_parameter(source))
-    return child.train()
-
-
-@dataclass(frozen=True)
-class Round:
-    """What one step is about to do, looked up without doing it."""
-
-    train: tuple[Any, torch.Tensor]
-    valid: tuple[Any, torch.Tensor]
-    train_children: list[nn.Module]
-    valid_children: list[nn.Module]
-
-
-def look_ahead(search: Search) -> Round:
-    """The batches and children of the next step; the search's generators are put back."""
-    states = [(part, part.state_dict()) for part in (search.train_stream, search.valid_stream, search.optimizer)]
-    augmentation = search.augmentation.get_state()
-    samples = 2
-    train, first = search.batch("train"), search.optimizer.ask(samples)
-    valid, second = search.batch("valid"), search.optimizer.ask(samples)
-    for part, state in states:
-        part.load_state_dict(state)
-    search.augmentation.set_state(augmentation)
-    children = [[plain_child(search.supernet, p.architecture) for p in proposals] for proposals in (first, second)]
-    return Round(train, valid, *children)
-
-
-def one_shot_step(search: Search) -> None:
-    """The step as the search runs it, with its metrics."""
-    train, valid = Tally(), Tally()
-    search._steps.weight_step(train)
-    search._steps.architecture_step(valid, learn=True)
-
-
-def floor_step(search: Search, plan: Round) -> None:
+def floor_step(search: Search, plan: Plan) -> None:
     """The same arithmetic with plain modules and nothing else."""
-    memory_format = MEMORY_FORMATS[search.settings.memory_format]
     inputs, targets = plan.train
-    inputs = in_format(inputs, memory_format)
     for child in plan.train_children:
         (search.task.loss(child(inputs), targets) / len(plan.train_children)).backward()
     search.step_weights()
     inputs, targets = plan.valid
-    inputs = in_format(inputs, memory_format)
     with torch.no_grad():
         for child in plan.valid_children:
             search.task.loss(child(inputs), targets)
 
 
-def measure(width: int, cells: int, image: int, repeats: int, memory_format: str) -> dict[str, Any]:
-    """Median seconds of step and floor, and the median of their ratios with a 95 % bootstrap interval."""
-    search = make_search(width, cells, image, memory_format)
-    search.supernet.train()
-    seconds: list[tuple[float, float]] = []
-    for number in range(repeats + 3):
-        plan = look_ahead(search)
-        pair = {}
-        # Whichever comes second finds warm caches, so they take turns.
-        for name in ("step", "floor") if number % 2 else ("floor", "step"):
-            started = time.perf_counter()
-            if name == "step":
-                one_shot_step(search)
-            else:
-                floor_step(search, plan)
-            pair[name] = time.perf_counter() - started
-        seconds.append((pair["step"], pair["floor"]))
-    step, floor = np.array(seconds[3:]).T
-    low, high = bootstrap((step / floor,), np.median, rng=np.random.default_rng(0)).confidence_interval
+def time_steps(case: Case, memory_format: str, device: str) -> dict[str, NDArray[np.float64]]:
+    """Seconds of a step, its floor and the published arrangements, (repeats,) each."""
+    search = make_search(case, memory_format=memory_format, device=device)
+    published = {
+        "published": published_search(case, "contiguous", device),
+        "published, channels_last": published_search(case, "channels_last", device),
+    }
+    plans: list[Plan] = []
+
+    def prepare() -> None:
+        plans[:] = [look_ahead(search)]
+        for other in published.values():
+            set_random_state(other, random_state(search))
+
+    jobs = {
+        "step": lambda: one_shot_step(search),
+        "floor": lambda: floor_step(search, plans[0]),
+        "published": lambda: one_shot_step(published["published"]),
+        "published, channels_last": lambda: one_shot_step(published["published, channels_last"]),
+    }
+    return interleave(jobs, case.repeats, before=prepare, device=device)
+
+
+def time_parts(case: Case, memory_format: str, device: str) -> dict[str, NDArray[np.float64]]:
+    """Seconds of the parts of a step, (repeats,) each; the two steps contain the others."""
+    search = make_search(case, memory_format=memory_format, device=device)
+    tally, outputs = Tally(), torch.randn(BATCH_SIZE, 10, device=search.device)
+    _, targets = search.batch("train")
+
+    def update() -> None:
+        search.optimizer.ask(SAMPLES)
+        search.optimizer.tell(search.optimizer.ask(SAMPLES), [0.3, 0.7])
+
+    def metrics() -> None:
+        for _ in range(2 * SAMPLES):
+            tally.add(outputs.sum(), search.task.score(outputs, targets), BATCH_SIZE)
+
+    jobs = {
+        "whole step": lambda: one_shot_step(search),
+        "weight step": lambda: search._steps.weight_step(tally),
+        "architecture step": lambda: search._steps.architecture_step(tally, learn=True),
+        "data": lambda: (search.batch("train"), search.batch("valid")),
+        "ASNG": update,
+        "metrics": metrics,
+    }
+    return interleave(jobs, case.repeats, device=device)
+
+
+def measure_memory(name: str, case: Case) -> dict[str, float]:
+    """Peak memory above that of a process that runs nothing, and what autograd keeps, in MB."""
+    nothing = peak_bytes(name, "nothing")
+    peaks = {work: (peak_bytes(name, work) - nothing) / 1e6 for work in PEAKS}
+    search = make_search(case)
+    child = plain_child(search.supernet, largest(search.supernet))
+    inputs, targets = search.batch("train")
+    kept = {
+        "kept by the child": saved_bytes(lambda: search.task.loss(child(inputs), targets)),
+        "kept by the path": saved_bytes(
+            lambda: search.loss_and_score(search.features(inputs), targets, largest(search.supernet))[0],
+        ),
+    }
+    return {"nothing": nothing / 1e6, **peaks, **{what: bytes_ / 1e6 for what, bytes_ in kept.items()}}
+
+
+def measure(name: str, case: Case, memory_format: str, device: str) -> dict[str, Any]:
+    """All that the report says of one network."""
+    seconds = time_steps(case, memory_format, device)
+    step = seconds["step"]
+    ratios = {
+        "step / floor": ratio(step, seconds["floor"]),
+        "published / step": ratio(seconds["published"], step),
+        "published, channels_last / step": ratio(seconds["published, channels_last"], step),
+    }
+    parts = time_parts(case, memory_format, device)
+    click.echo(
+        f"{name}, {device}: step / floor {ratios['step / floor']}, published / step {ratios['published / step']}"
+    )
     return {
-        "step_seconds": float(np.median(step)),
-        "floor_seconds": float(np.median(floor)),
-        "ratio": float(np.median(step / floor)),
-        "interval": [float(low), float(high)],
-        "repeats": repeats,
+        "ratios": ratios,
+        "milliseconds": {what: 1e3 * float(np.median(values)) for what, values in seconds.items()},
+        "parts": {what: ratio(values, parts["whole step"]) for what, values in parts.items() if what != "whole step"},
+        # Of a small network the peak is that of the imports.
+        "memory": measure_memory(name, case) if device == "cpu" and case.image > 16 else {},
     }
 
 
-def write(rows: dict[str, dict[str, Any]], settings: dict[str, Any], output: Path) -> str:
-    """The report as Markdown, and the same numbers as JSON."""
-    table = [
-        "| size | step / floor (95 % interval) | step | floor | steps a second | repeats |",
-        "|---|---|---|---|---|---|",
-    ]
-    for size, row in rows.items():
-        low, high = row["interval"]
-        table.append(
-            f"| {size} | {row['ratio']:.3f} ({low:.3f} to {high:.3f}) | {1e3 * row['step_seconds']:.1f} ms | "
-            f"{1e3 * row['floor_seconds']:.1f} ms | {1.0 / row['step_seconds']:.1f} | {row['repeats']} |"
-        )
-    where = ", ".join(f"{key} {value}" for key, value in settings.items())
-    text = f"# Cost of a one-shot step over its floor\n\n{__doc__}\n" + "\n".join(table) + f"\n\n{where}\n"
-    output.mkdir(parents=True, exist_ok=True)
-    (output / "step_cost.md").write_text(text)
-    (output / "step_cost.json").write_text(json.dumps({"settings": settings, "rows": rows}, indent=2) + "\n")
-    return "\n".join(table)
+def tables(rows: Mapping[str, dict[str, Any]]) -> list[str]:
+    """The report's tables: time, parts, memory."""
+    first = next(iter(rows.values()))
+    time = table(
+        ["network", *first["ratios"], "step", "floor", "examples a second", "repeats"],
+        [
+            [
+                name,
+                *row["ratios"].values(),
+                f"{row['milliseconds']['step']:.1f} ms",
+                f"{row['milliseconds']['floor']:.1f} ms",
+                # Each of a step's examples goes through the network once forward and backward or once forward.
+                f"{2 * SAMPLES * BATCH_SIZE / row['milliseconds']['step'] * 1e3:.0f}",
+                row["ratios"]["step / floor"].repeats,
+            ]
+            for name, row in rows.items()
+        ],
+    )
+    parts = table(
+        ["share of the step", *first["parts"]],
+        [[name, *(f"{100.0 * part.median:.1f} %" for part in row["parts"].values())] for name, row in rows.items()],
+    )
+    memory = table(
+        ["peak memory", "largest child", "step / child", "losses summed", "DARTS", "GAEA", "kept: path / child"],
+        [
+            [
+                name,
+                f"{row['memory']['child']:.0f} MB",
+                *(f"{row['memory'][work] / row['memory']['child']:.2f}" for work in PEAKS[1:]),
+                f"{row['memory']['kept by the path'] / row['memory']['kept by the child']:.3f}",
+            ]
+            for name, row in rows.items()
+            if row["memory"]
+        ],
+    )
+    return [time, parts, memory]
+
+
+def plain(value: Any) -> Any:
+    """For JSON."""
+    if isinstance(value, Estimate):
+        return value.numbers()
+    return {name: plain(part) for name, part in value.items()} if isinstance(value, Mapping) else value
 
 
 @click.command()
 @click.option("--output", type=click.Path(path_type=Path), default=Path("step_cost"), show_default=True)
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Intra-op threads of torch.")
 @click.option("--memory-format", type=click.Choice(list(MEMORY_FORMATS)), default="channels_last", show_default=True)
+@click.option("--repeats", type=click.IntRange(1), default=None, help="Of every network; else as many as it needs.")
 @click.option("--smoke", is_flag=True, help="A few repeats of the small size.")
-def main(output: Path, threads: int, memory_format: str, smoke: bool) -> None:
-    """Measure the cost of a one-shot step over that of its sampled children."""
+def main(output: Path, threads: int, memory_format: str, repeats: int | None, smoke: bool) -> None:
+    """Measure the cost of a one-shot step over that of its sampled children, and against the published arrangement."""
     torch.set_num_threads(threads)
-    rows = {}
-    for size, options in SIZES.items():
-        if smoke and size != next(iter(SIZES)):
-            continue
-        chosen = {**options, "repeats": 5 if smoke else options["repeats"]}
-        rows[size] = measure(**chosen, memory_format=memory_format)
-        click.echo(f"{size}: step / floor {rows[size]['ratio']:.3f}")
-    settings = {
-        "batch": BATCH_SIZE,
-        "samples": 2,
-        "threads": threads,
-        "memory_format": memory_format,
-        "torch": torch.__version__,
-        "machine": platform.machine(),
-        "date": time.strftime("%Y-%m-%d"),
-    }
-    click.echo(write(rows, settings, output))
+    where, rows = machine(), {}
+    for device in ["cpu", *["cuda"] * torch.cuda.is_available()]:
+        for name, case in (SMOKE if smoke else CASES).items():
+            chosen = replace(case, repeats=repeats or case.repeats)
+            rows[name if device == "cpu" else f"{name}, {device}"] = measure(name, chosen, memory_format, device)
+    settings = {"batch": BATCH_SIZE, "samples": SAMPLES, "threads": threads, "memory_format": memory_format, **where}
+    click.echo(
+        leave(
+            output,
+            "step_cost",
+            "Cost of a one-shot step",
+            about=__doc__ or "",
+            tables=tables(rows),
+            settings=settings,
+            numbers={"rows": plain(rows)},
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -9,13 +9,11 @@ from __future__ import annotations
 import json
 import logging
 import os
-import platform
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +45,7 @@ class Plan:
         folder: an empty one of its own, for the record, the log and Tune's files.
         trials: equal ones under Tune, two at a time, in processes that are used again.
         epoch_seconds: what `calibrate` looks for.
+        threads: of a plain search; a trial has as many as Tune gives it CPUs.
     """
 
     kind: str
@@ -54,6 +53,7 @@ class Plan:
     folder: str
     trials: int = 1
     epoch_seconds: float = 0.0
+    threads: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,7 @@ def run_plainly(plan: Plan) -> Record:
 
     from ray_asng.config import SearchConfig
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(plan.threads)
     search = SearchConfig.from_mapping(plan.config).build_search()
     record = Record()
     while not search.is_done:
@@ -186,13 +186,13 @@ def run_children(*plans: Plan) -> list[Life]:
     Raises:
         click.ClickException: a child failed; has the end of its log.
     """
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}
     children = []
     for plan in plans:
         folder = Path(plan.folder)
         folder.mkdir(parents=True)
         (folder / "plan.json").write_text(json.dumps(asdict(plan)))
         command = [sys.executable, __file__, plan.folder]
+        environment = {**os.environ, "OMP_NUM_THREADS": str(plan.threads), "RAY_USAGE_STATS_ENABLED": "0"}
         # A file and not a pipe: a pipe ends only when the last of Ray's processes has let it go.
         with (folder / "log").open("w") as log:
             launched = time.monotonic()
@@ -225,18 +225,6 @@ def allowances(lives: Sequence[Life]) -> str:
     """Threads and niceness that the processes with the epochs had."""
     found = {(row["threads"], row["nice"]) for life in lives for row in life.record.epochs}
     return " or ".join(f"{threads} thread(s) at nice {nice}" for threads, nice in sorted(found))
-
-
-def machine() -> dict[str, Any]:
-    """Where the numbers come from; the load is that of the minute before the first measurement."""
-    return {
-        "cores": os.cpu_count(),
-        "load before": round(os.getloadavg()[0], 2),
-        "torch": version("torch"),
-        "ray": version("ray"),
-        "machine": platform.machine(),
-        "date": time.strftime("%Y-%m-%d"),
-    }
 
 
 if __name__ == "__main__":

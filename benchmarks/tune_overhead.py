@@ -21,7 +21,6 @@ pairs begin with either in turn. The rows of the table, each computed pair by pa
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +28,8 @@ from typing import Any
 
 import click
 import numpy as np
-from timed_searches import CONFIG, SMOKE_CONFIG, Life, Plan, allowances, calibrated_steps, machine, run_children
+from report import leave, machine, table
+from timed_searches import CONFIG, SMOKE_CONFIG, Life, Plan, allowances, calibrated_steps, run_children
 
 IN_SECONDS = ("before the first epoch", "after the last epoch")
 
@@ -110,20 +110,21 @@ def summarise(lives: Sequence[dict[str, Life]], planned_epochs: int) -> dict[str
 
 def write(rows: dict[str, dict[str, Any]], settings: dict[str, Any], output: Path) -> str:
     """The report as Markdown, and the same numbers as JSON."""
-    table = ["| | Tune adds (95 % interval) | under Tune | plainly | pairs |", "|---|---|---|---|---|"]
+    shown = []
     for name, row in rows.items():
         scale, unit = (100.0, "%") if row["unit"] == "share" else (1.0, "s")
         added, low, high = (scale * value for value in (row["added"], *row["interval"]))
-        table.append(
-            f"| {name} | {added:.2f} {unit} ({low:.2f} to {high:.2f}) | {row['tune_seconds']:.3f} s | "
-            f"{row['plain_seconds']:.3f} s | {len(row['pairs'])} |"
-        )
-    where = ", ".join(f"{key} {value}" for key, value in settings.items())
-    text = f"# What Tune adds to a search\n\n{__doc__}\n" + "\n".join(table) + f"\n\n{where}\n"
-    output.mkdir(parents=True, exist_ok=True)
-    (output / "tune_overhead.md").write_text(text)
-    (output / "tune_overhead.json").write_text(json.dumps({"settings": settings, "rows": rows}, indent=2) + "\n")
-    return "\n".join(table)
+        seconds = [f"{row[f'{kind}_seconds']:.3f} s" for kind in ("tune", "plain")]
+        shown.append([name, f"{added:.2f} {unit} ({low:.2f} to {high:.2f})", *seconds, len(row["pairs"])])
+    return leave(
+        output,
+        "tune_overhead",
+        "What Tune adds to a search",
+        about=__doc__ or "",
+        tables=[table(["", "Tune adds (95 % interval)", "under Tune", "plainly", "pairs"], shown)],
+        settings=settings,
+        numbers={"rows": rows},
+    )
 
 
 @click.command()

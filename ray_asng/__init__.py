@@ -9,12 +9,13 @@ The names below are resolved on first use, so importing the package imports neit
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
 from ray_asng.version import __version__
 
+# Type checkers take this name for true. Its home is `typing`, whose import takes longer than starting Python.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ray_asng import registry, tasks
     from ray_asng.raytune.stopper import SearchStopper
     from ray_asng.raytune.trainable import ASNGTrainable, SearchTrainable
@@ -53,6 +54,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     if name in ("registry", "tasks"):

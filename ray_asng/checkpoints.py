@@ -1,18 +1,28 @@
 """Checkpoints on disk: which are whole, which is the newest of those, and what to do about the others.
 
 Tune writes a trial's checkpoints as folders <experiment>/<trial>/checkpoint_00000k with k counting up; each of ours
-holds one file of torch.save, which is a zip. torch itself does not look at the check sums of a zip, so they are
-checked here, with the standard library alone: reports and the command line need neither torch nor Ray for it.
+holds one file of torch.save, which is a zip, and the reports of the trial so far. torch itself does not look at the
+check sums of a zip, so they are checked here, with the standard library alone: reports and the command line need
+neither torch nor Ray for it.
 """
 
 from __future__ import annotations
 
+import gzip
+import json
+import logging
 import re
 import shlex
 import struct
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+REPORTS_FILE = "reports.jsonl.gz"
+"""What the trial has reported up to the checkpoint: one JSON object a line, with the keys of Tune's result.json."""
 
 _NAME = re.compile(r"checkpoint_(\d+)")
 _FILES = "*.pt"
@@ -51,17 +61,48 @@ def damage_of_folder(checkpoint: Path) -> str | None:
     """What is wrong with a checkpoint folder; None if nothing is.
 
     A folder without a file of ours is a stranger's checkpoint: what it should hold is not known, so only an empty
-    one is damaged.
+    one is damaged. The reports are a second copy, and do not count.
     """
     if not checkpoint.is_dir():
         return "there is no such folder"
     if not any(checkpoint.iterdir()):
         return "the folder is empty"
-    for file in sorted(checkpoint.glob(_FILES)):
+    states = sorted(checkpoint.glob(_FILES))
+    if not states and (checkpoint / REPORTS_FILE).is_file():
+        return f"the file of the state is missing beside {REPORTS_FILE}"
+    for file in states:
         wrong = damage(file)
         if wrong is not None:
             return f"{file.name} {wrong}"
     return None
+
+
+def read_reports(checkpoint: Path) -> list[dict[str, Any]]:
+    """The reports in a checkpoint folder, by iteration; none if they are not there or damaged.
+
+    Each has a whole number `training_iteration`. Damage is logged and nothing more, since it is a second copy.
+    """
+    try:
+        return _parsed_reports((checkpoint / REPORTS_FILE).read_bytes())
+    except FileNotFoundError:  # made by an older version, or removed by Tune a moment ago
+        return []
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        logger.warning(
+            "%s is damaged or not yet whole (%s); this copy of the reports is not used",
+            checkpoint / REPORTS_FILE,
+            error,
+        )
+        return []
+
+
+def _parsed_reports(content: bytes) -> list[dict[str, Any]]:
+    if not content:  # which gzip takes for the compression of nothing
+        raise ValueError("it is empty")
+    reports = [json.loads(line) for line in gzip.decompress(content).splitlines()]
+    for report in reports:
+        if not isinstance(report, dict) or not isinstance(report.get("training_iteration"), int):
+            raise ValueError(f"expected a report with a training_iteration, got {str(report)[:60]!r}")
+    return reports
 
 
 def damage(file: Path) -> str | None:

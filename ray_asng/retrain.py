@@ -25,6 +25,7 @@ from ray_asng.settings import MEMORY_FORMATS, check_name, check_number, check_wh
 from ray_asng.space import nearest
 from ray_asng.state import check_format, load_moments, load_weights
 from ray_asng.stream import IndexStream
+from ray_asng.supernets.depthwise import AveragePooling
 from ray_asng.supernets.supernet import call
 from ray_asng.tally import Tally, score_split
 from ray_asng.tasks.base import Task
@@ -203,7 +204,7 @@ class Retraining:
         self.sgd.step()
         if self.average is not None:
             self.average.update_parameters(self.child)
-        tally.add(loss.detach(), self.task.score(outputs, targets), len(targets))
+        tally.add(loss, self.task.score(outputs, targets), len(targets))
 
     def evaluate(self, split: str) -> tuple[float, float]:
         """Mean loss and metric on a whole split, in evaluation mode."""
@@ -284,11 +285,17 @@ def drop_path(output: torch.Tensor, rate: float) -> torch.Tensor:
 
 
 def count_flops(network: nn.Module, task: Task) -> int:
-    """Floating-point operations (two a multiply-add) of one example, counted by torch on a run of the network."""
+    """Floating-point operations (two a multiply-add) of one example, counted by torch on a run of the network.
+
+    As usual, of convolutions and linear layers alone: not of pooling, though ours is a convolution on the CPU.
+    """
     inputs, _ = task.batch("test", torch.arange(1))
     was_training = network.training
     network.eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         call(network, inputs)
     network.train(was_training)
-    return int(counter.get_total_flops())
+    counts = counter.get_flop_counts()
+    pooling = [name for name, part in network.named_modules() if isinstance(part, AveragePooling)]
+    not_counted = sum(sum(counts.get(f"{type(network).__name__}.{name}", {}).values()) for name in pooling)
+    return int(counter.get_total_flops()) - not_counted

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeAlias
 
 import torch
@@ -248,30 +248,41 @@ class Search:
 
     def _score(self, architecture: Mapping[str, Value], split: str, examples: int) -> tuple[float, float]:
         with drawing_from(*self.noise), scoring(self.supernet):
-            return score_split(self.task, split, examples, lambda inputs: self._forward(inputs, architecture))
+            return score_split(
+                self.task,
+                split,
+                examples,
+                lambda inputs: self._outputs(self.features(in_format(inputs, self._memory_format)), architecture),
+            )
 
     def batch(self, split: str) -> tuple[Any, torch.Tensor]:
-        """The next augmented batch of `split`: 'train' or 'valid'."""
+        """The next augmented batch of `split`, 'train' or 'valid', laid out in the memory format of the search."""
         stream = self.train_stream if split == "train" else self.valid_stream
-        return self.task.batch(split, stream.next(), self.augmentation)
+        inputs, targets = self.task.batch(split, stream.next(), self.augmentation)
+        return in_format(inputs, self._memory_format), targets
 
-    def _forward(self, inputs: Any, way: Way, place: int = 0) -> Any:
-        """Outputs, on the first device, of network number `place`."""
-        inputs = in_format(inputs, self._memory_format)
-        if place:
-            inputs = map_tensors(lambda part: part.to(self.devices[place], non_blocking=True), inputs)
-        with torch.autocast(
-            self.device.type, PRECISIONS[self.settings.precision], enabled=self.settings.precision != "float32"
-        ):
-            outputs = self.replicas.networks[place](inputs, way)
+    def features(self, inputs: Any) -> Any:
+        """What every way of running the network on `inputs` computes first, on the first device."""
+        with self._precision():
+            return self.supernet.before_choices(inputs)
+
+    def _outputs(self, features: Any, way: Way, place: int = 0) -> Any:
+        """Outputs, on the first device, of network number `place`; the features are on its device."""
+        with self._precision():
+            outputs = self.replicas.networks[place].with_choices(features, way)
         # A loss in half precision has too few digits to rank paths by.
         return map_tensors(lambda part: _in_float32(part).to(self.device), outputs)
 
+    def _precision(self) -> AbstractContextManager[None]:
+        if self.settings.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, PRECISIONS[self.settings.precision])
+
     def loss_and_score(
-        self, inputs: Any, targets: torch.Tensor, way: Way, place: int = 0
+        self, features: Any, targets: torch.Tensor, way: Way, place: int = 0
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Loss with its graph, and metric, of one way of running network number `place` on a batch."""
-        outputs = self._forward(inputs, way, place)
+        """Loss with its graph, and metric, of one way of running network number `place` from `features`."""
+        outputs = self._outputs(features, way, place)
         return self.task.loss(outputs, targets), self.task.score(outputs, targets)
 
     def step_weights(self) -> None:

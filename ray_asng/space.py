@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
@@ -191,10 +192,11 @@ class SearchSpace:
         )
         if not self.decisions:
             raise ValueError("a search space needs at least one decision, got none")
-        repeated = sorted({name for name in self.names if self.names.count(name) > 1})
+        repeated = sorted(name for name, times in Counter(self.names).items() if times > 1)
         if repeated:
             raise ValueError(f"decision names must differ; repeated: {repeated}")
         self._by_name = dict(zip(self.names, self.decisions, strict=True))
+        self._options = [(decision.name, decision.options) for decision in self.categorical]
         self._canonical = canonical
         self._derive = derive
         self._cost = cost
@@ -262,9 +264,9 @@ class SearchSpace:
 
     def decode(self, options: Ints, values: Floats) -> Architecture:
         """The architecture at (D,) option indices and (M,) coordinates, which are clipped and rounded."""
+        # Indices are those of options, so nothing is left to check by name.
         decided: dict[str, Value] = {
-            decision.name: decision.options[index]
-            for decision, index in zip(self.categorical, options.tolist(), strict=True)
+            name: names[index] for (name, names), index in zip(self._options, options.tolist(), strict=True)
         }
         if not self.numeric:
             return Architecture(decided)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ray_asng.optimizers.base import MixingOptimizer, Proposal, SamplingOptimizer, Weights
+from ray_asng.shared_features import SharedFeatures
 from ray_asng.supernets.evaluation import buffers_kept
 from ray_asng.tally import Tally
 
@@ -36,20 +37,24 @@ class SampledSteps:
             )
 
     def weight_step(self, tally: Tally) -> None:
-        """Fresh paths on one training batch, then one step.
+        """Fresh paths on one training batch, then one step. What the paths have in common runs once.
 
         As many paths as there are devices run forward and backward before the next ones.
         """
         inputs, targets = self.search.batch("train")
+        shared = SharedFeatures(self.search.features(inputs))
         for proposals in self._rounds():
             losses = []
             for place, proposal in enumerate(proposals):
-                loss, score = self.search.loss_and_score(inputs, targets, proposal.architecture, place)
+                start = shared.start(self.search.devices[place])
+                loss, score = self.search.loss_and_score(start, targets, proposal.architecture, place)
                 losses.append(loss / self.samples)
-                tally.add(loss.detach(), score, len(targets))
+                tally.add(loss, score, len(targets))
             # One call for all: it runs the graphs of different devices at the same time.
             torch.autograd.backward(losses)
+            shared.collect_gradients()
             self.search.replicas.collect_gradients()
+        shared.backward()
         self.search.step_weights()
 
     def architecture_step(self, tally: Tally, *, learn: bool) -> None:
@@ -58,9 +63,11 @@ class SampledSteps:
         told: list[Proposal] = []
         losses = []
         with torch.no_grad(), buffers_kept(self.buffers):
+            shared = SharedFeatures(self.search.features(inputs))
             for proposals in self._rounds():
                 for place, proposal in enumerate(proposals):
-                    loss, score = self.search.loss_and_score(inputs, targets, proposal.architecture, place)
+                    start = shared.start(self.search.devices[place])
+                    loss, score = self.search.loss_and_score(start, targets, proposal.architecture, place)
                     tally.add(loss, score, len(targets))
                     losses.append(loss)
                 told += proposals
@@ -104,17 +111,18 @@ class MixedSteps:
     def loss(self, weights: Weights, split: str) -> torch.Tensor:
         """Loss of the mixture on this step's batch of `split`."""
         inputs, targets = self._batches[split]
-        loss, score = self.search.loss_and_score(inputs, targets, weights)
+        loss, score = self.search.loss_and_score(self.search.features(inputs), targets, weights)
         if split == "valid":
-            self._tally.add(loss.detach(), score, len(targets))
+            self._tally.add(loss, score, len(targets))
         return loss
 
     def weight_step(self, tally: Tally) -> None:
         """The mixture on one training batch."""
         inputs, targets = self._batches["train"] = self.search.batch("train")
-        loss, score = self.search.loss_and_score(inputs, targets, self.optimizer.weights_for_training())
+        weights = self.optimizer.weights_for_training()
+        loss, score = self.search.loss_and_score(self.search.features(inputs), targets, weights)
         loss.backward()  # type: ignore[no-untyped-call]
-        tally.add(loss.detach(), score, len(targets))
+        tally.add(loss, score, len(targets))
         self.search.step_weights()
 
     def architecture_step(self, tally: Tally, *, learn: bool) -> None:

@@ -11,6 +11,7 @@ import torch
 from ray_asng.tasks.base import Task
 
 _BATCH = 256
+_FOLDED_AT = 256
 
 
 class Tally:
@@ -25,19 +26,36 @@ class Tally:
 
     def __init__(self) -> None:
         self.examples = 0
-        self._sums: torch.Tensor | None = None
+        self._waiting: list[tuple[torch.Tensor, torch.Tensor, int]] = []
+        self._folded: list[torch.Tensor] = []
 
     def add(self, loss: torch.Tensor, score: torch.Tensor, examples: int) -> None:
         """Add the mean loss and metric (scalars) of a batch of `examples`."""
-        triple = torch.stack([loss.double(), score.double(), torch.ones_like(loss, dtype=torch.float64)])
-        triple = torch.where(torch.isfinite(triple[:2].sum()), triple, 0.0) * examples
-        self._sums = triple if self._sums is None else self._sums + triple
+        # Many batches are summed at once, since an operation on three numbers takes as long as one on thousands.
+        self._waiting.append((loss.detach(), score.detach(), examples))
         self.examples += examples
+        if len(self._waiting) == _FOLDED_AT:
+            self._fold()
+
+    def _fold(self) -> None:
+        """Bring what waits into one (3,) tensor: sums of loss and metric over examples, and number of examples."""
+        losses, scores, examples = zip(*self._waiting, strict=True)
+        pair = torch.stack([torch.stack(losses).double(), torch.stack(scores).double()])
+        count = torch.tensor(examples, dtype=torch.float64).to(pair.device, non_blocking=True)
+        triple = torch.cat([pair, torch.ones_like(pair[:1])])
+        self._folded.append((torch.where(torch.isfinite(pair.sum(0)), triple, 0.0) * count).sum(1))
+        self._waiting = []
+
+    def _sums(self) -> list[float]:
+        if self._waiting:
+            self._fold()
+        triples = [triple.tolist() for triple in self._folded] or [[0.0, 0.0, 0.0]]
+        return [math.fsum(sums) for sums in zip(*triples, strict=True)]
 
     @property
     def broken(self) -> int:
         """Examples of batches whose loss or metric was not finite."""
-        return self.examples - (0 if self._sums is None else round(float(self._sums[2])))
+        return self.examples - round(self._sums()[2])
 
     @property
     def loss(self) -> float:
@@ -50,9 +68,8 @@ class Tally:
         return self._mean(1)
 
     def _mean(self, which: int) -> float:
-        if self._sums is None or not float(self._sums[2]):
-            return math.nan
-        return float(self._sums[which] / self._sums[2])
+        sums = self._sums()
+        return sums[which] / sums[2] if sums[2] else math.nan
 
 
 def score_split(task: Task, split: str, examples: int, network: Callable[[Any], Any]) -> tuple[float, float]:

@@ -12,7 +12,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from ray_asng.checkpoints import checkpoints, damage, damage_of_folder, experiment_of, newest_good, set_aside
+from ray_asng.checkpoints import (
+    REPORTS_FILE,
+    checkpoints,
+    damage,
+    damage_of_folder,
+    experiment_of,
+    newest_good,
+    set_aside,
+)
 from ray_asng.raytune.state_file import load_state, save_state
 from ray_asng.results.collect import collect
 from ray_asng.results.schema import failed_trials
@@ -108,6 +116,14 @@ def test_checkpoints_are_ordered_by_number_and_nothing_else_is_one(tmp_path):
 def test_the_checkpoint_of_another_trainable_is_not_judged(tmp_path):
     (tmp_path / "model.json").write_text("{}")
     assert damage_of_folder(tmp_path) is None
+
+
+def test_reports_without_a_state_are_no_checkpoint_and_a_state_with_damaged_reports_is_one(tmp_path):
+    (folder,) = write_checkpoints(tmp_path, 1)
+    (folder / REPORTS_FILE).write_bytes(b"half of a fi")
+    assert newest_good(tmp_path) == folder
+    (folder / "search.pt").unlink()
+    assert newest_good(tmp_path) is None
 
 
 def test_a_checkpoint_that_is_set_aside_keeps_its_content_and_replaces_none(tmp_path):

@@ -342,7 +342,7 @@ def test_a_job_whose_newest_checkpoints_are_damaged_is_repaired_and_resumed(job,
     shutil.copytree(job[0], folder)
     for trial in (folder / "tune").glob("*/*/"):
         (*_, newest) = sorted(trial.glob("checkpoint_*"))
-        (file,) = newest.iterdir()
+        (file,) = newest.glob("*.pt")
         file.write_bytes(file.read_bytes()[:-1000])
     result = invoke("repair", folder)
     assert result.exit_code == 0, result.output

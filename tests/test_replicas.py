@@ -70,7 +70,7 @@ def test_every_device_runs_its_share_of_the_paths():
     search = search_on(["cpu", "cpu", "cpu"], samples=6)
     runs = [0, 0, 0]
     for place, network in enumerate(search.replicas.networks):
-        network.register_forward_pre_hook(lambda *_, place=place: runs.__setitem__(place, runs[place] + 1))
+        network.module.register_forward_pre_hook(lambda *_, place=place: runs.__setitem__(place, runs[place] + 1))
     search._steps.weight_step(Tally())
     assert runs == [2, 2, 2]
 

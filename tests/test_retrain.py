@@ -104,3 +104,12 @@ def test_a_recipe_without_meaning_is_refused(settings):
 def test_an_unknown_field_of_the_recipe_is_named():
     with pytest.raises(ValueError, match=r"unknown field 'droppath'.* did you mean 'drop_path'"):
         RetrainSettings.from_mapping({"droppath": 0.1})
+
+
+def test_flops_are_those_of_convolutions_and_linear_layers_and_not_of_pooling():
+    supernet = Supernet(NASBench201(width=4, cells=1, in_channels=1))
+
+    def flops(operation):
+        return count_flops(supernet.extract(dict.fromkeys(supernet.space.names, operation)), tasks.digits())
+
+    assert flops("avg_pool_3x3") == flops("none") == flops("skip_connect") < flops("nor_conv_1x1")

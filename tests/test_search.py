@@ -178,7 +178,7 @@ def test_weights_that_no_sampled_path_used_are_left_untouched():
     search = search_on(module, steps_per_epoch=1)
     before = {name: value.clone() for name, value in module.named_parameters()}
     inputs, targets = search.batch("train")
-    loss, _ = search.loss_and_score(inputs, targets, {"layer": "a"})
+    loss, _ = search.loss_and_score(search.features(inputs), targets, {"layer": "a"})
     loss.backward()
     search.step_weights()
     run(search, 0)
@@ -273,7 +273,9 @@ def test_too_few_samples_for_a_ranking_method_are_refused():
 
 def test_the_loss_of_a_half_precision_network_has_full_precision():
     search = build(precision="bfloat16")
-    loss, _ = search.loss_and_score(*search.batch("train"), search.space.sample(np.random.default_rng(0)))
+    inputs, targets = search.batch("train")
+    architecture = search.space.sample(np.random.default_rng(0))
+    loss, _ = search.loss_and_score(search.features(inputs), targets, architecture)
     assert loss.dtype == torch.float32
 
 

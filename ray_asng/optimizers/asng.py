@@ -147,7 +147,7 @@ class ASNG(SamplingOptimizer):
         beta = min(delta / math.sqrt(len(self.s)), 2.0)  # the bound is exact but for rounding
         self.s = (1.0 - beta) * self.s + math.sqrt(beta * (2.0 - beta)) * direction.whitened
         self.gamma = (1.0 - beta) ** 2 * self.gamma + beta * (2.0 - beta)
-        self.Delta *= math.exp(beta * (self.gamma - float(self.s @ self.s) / self.snr_threshold))
+        self.Delta *= math.exp(beta * (self.gamma - self.s.dot(self.s) / self.snr_threshold))
         self.Delta = max(self.Delta, self.initial_step / self.max_step)
 
     @property

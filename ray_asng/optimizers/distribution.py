@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import ndtr
@@ -28,9 +27,10 @@ _NEGLIGIBLE_LENGTH = 1e-12
 _INTEGER_SIGMA = 0.25
 _REAL_SIGMA_SHARE = 1e-3
 
+_TOLD = ("options", "values", "losses")
 
-@dataclass(frozen=True, slots=True)
-class Direction:
+
+class Direction(NamedTuple):
     """A natural gradient.
 
     Attributes:
@@ -55,6 +55,8 @@ class Distribution:
         theta: (D, K) probabilities, rows of decisions with fewer options padded with zeros.
         mean: (M,) in the coordinates of `SearchSpace.encode`.
         second_moment: (M,) mean ** 2 + sigma ** 2.
+        num_options: (D,) options of the categorical decisions.
+        layout: where they lie in theta.
         num_parameters: n_theta, K - 1 for each categorical and 2 for each other decision.
         version: number of steps taken.
     """
@@ -64,6 +66,7 @@ class Distribution:
         self.rng = np.random.default_rng(seed)
         self.num_options: Ints = np.array([len(d.options) for d in space.categorical], dtype=np.int64)
         self.floor = categorical.floors(self.num_options)
+        self.layout = categorical.Layout.of(self.num_options)
         self.theta = categorical.uniform(self.num_options)
         self.bounds = np.array([d.bounds for d in space.numeric], dtype=np.float64).reshape(-1, 2)
         reach = self.bounds[:, 1] - self.bounds[:, 0]
@@ -83,16 +86,16 @@ class Distribution:
         """Draw `count` proposals; Gaussian decisions come in mirrored pairs."""
         if count < 1:
             raise ValueError(f"ask for at least one proposal, got count={count}")
-        options = categorical.sample(self.theta, self.num_options, count, self.rng)
-        logs = categorical.log_probability(options, self.theta)
+        options = categorical.sample(self.theta, self.layout, count, self.rng)
+        logs = categorical.log_probability(options, self.theta, self.layout)
         values = np.empty((count, 0))
         if len(self.mean):
             sigma = self.sigma
             values = gaussian.sample(self.mean, sigma, count, self.rng)
             logs = logs + gaussian.log_density(values, self.mean, sigma)
         return [
-            Proposal(self.space.decode(options[i], values[i]), options[i], values[i], float(logs[i]), self.version)
-            for i in range(count)
+            Proposal(self.space.decode(chosen, drawn), chosen, drawn, log, self.version)
+            for chosen, drawn, log in zip(options, values, logs.tolist(), strict=True)
         ]
 
     def reseed(self, seed: int) -> None:
@@ -102,18 +105,22 @@ class Distribution:
     def arrays(self, proposals: Sequence[Proposal | Mapping[str, Value]]) -> tuple[Ints, Floats]:
         """Options (N, D) and values (N, M) of proposals; a bare architecture stands for its own values."""
         pairs = [(p.options, p.values) if isinstance(p, Proposal) else self.space.encode(p) for p in proposals]
-        return np.stack([options for options, _ in pairs]), np.stack([values for _, values in pairs])
+        return np.array([options for options, _ in pairs]), np.array([values for _, values in pairs])
 
     def check(self, options: Ints, values: Floats, losses: Floats) -> None:
-        """Raise ValueError unless the shapes are (N, D), (N, M), (N,) and every option exists."""
+        """Raise ValueError unless the shapes are (N, D), (N, M), (N,), values finite, and every option exists."""
         count = len(losses)
-        expected = {"options": (count, len(self.num_options)), "values": (count, len(self.mean)), "losses": (count,)}
-        for (name, shape), array in zip(expected.items(), (options, values, losses), strict=True):
-            if array.shape != shape:
-                raise ValueError(f"{name} must have shape {shape} for {count} losses of this space, got {array.shape}")
-        if not np.isfinite(values).all():
+        shapes = options.shape, values.shape, losses.shape
+        expected = (count, len(self.num_options)), (count, len(self.mean)), (count,)
+        if shapes != expected:
+            name, shape, got = next(told for told in zip(_TOLD, expected, shapes, strict=True) if told[1] != told[2])
+            raise ValueError(f"{name} must have shape {shape} for {count} losses of this space, got {got}")
+        if len(self.mean) and not np.isfinite(values).all():
             raise ValueError("values must be finite: they are draws of the integer and real decisions, not losses")
-        if ((options < 0) | (options >= self.num_options)).any():
+        if options.dtype.kind != "i":
+            raise ValueError(f"option indices must be integers, got {options.dtype}; give options.astype(np.int64)")
+        # Without a sign a negative index is a huge one.
+        if np.count_nonzero(options.astype(np.uint64) >= self.num_options):
             raise ValueError(f"option indices must be at least 0 and below {self.num_options.tolist()} by decision")
 
     def direction(self, options: Ints, values: Floats, utility: Floats) -> Direction | None:
@@ -124,13 +131,13 @@ class Distribution:
             values: (N, M) raw draws.
             utility: (N,); higher is better.
         """
-        theta = categorical.natural_gradient(options, utility, self.theta)
-        whitened = categorical.fisher_root(theta, self.theta, self.num_options)
+        theta = categorical.natural_gradient(options, utility, self.layout)
+        whitened = categorical.fisher_root(theta, self.theta, self.layout)
         moments = np.empty((0, 2))
         if len(self.mean):
             moments = gaussian.natural_gradient(values, utility, self.mean, self.second_moment)
             whitened = np.concatenate([whitened, gaussian.fisher_root(moments, self.mean, self.sigma)])
-        length = math.sqrt(whitened @ whitened)
+        length = math.sqrt(whitened.dot(whitened))
         if length < _NEGLIGIBLE_LENGTH:
             return None
         return Direction(theta, moments, whitened / length, length)
@@ -138,7 +145,7 @@ class Distribution:
     def move(self, direction: Direction, step: float) -> None:
         """Go `step` (Fisher length) along `direction`, then project to the floors and bounds."""
         factor = step / direction.length
-        self.theta = categorical.project(self.theta + factor * direction.theta, self.num_options, self.floor)
+        self.theta = categorical.project(self.theta + factor * direction.theta, self.layout)
         if len(self.mean):
             self.mean, self.second_moment = gaussian.project(
                 self.mean + factor * direction.moments[:, 0],

@@ -7,14 +7,17 @@ simplified to one round). As a black-box method it answers with the best archite
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import groupby
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ray_asng.optimizers.base import Evaluate, Proposal, SamplingOptimizer
 from ray_asng.optimizers.distribution import Distribution
-from ray_asng.space import Architecture, Floats, Integer, SearchSpace, Value
+from ray_asng.space import Architecture, Categorical, Decision, Floats, Integer, Ints, Real, SearchSpace, Value
 
 
 class RandomSearch(SamplingOptimizer):
@@ -37,6 +40,8 @@ class RandomSearch(SamplingOptimizer):
         self.samples = samples
         self.candidates = candidates
         self.rng = np.random.default_rng(seed)
+        self._stretches = stretches(space.decisions)
+        self._is_categorical = np.array([isinstance(decision, Categorical) for decision in space.decisions])
         self._uniform = Distribution(space, seed).probabilities
         widths = [high - low + isinstance(d, Integer) for d in space.numeric for low, high in (d.bounds,)]
         self._log_density = -float(np.log([*(len(d.options) for d in space.categorical), *widths]).sum())
@@ -58,14 +63,18 @@ class RandomSearch(SamplingOptimizer):
 
     def ask(self, count: int) -> list[Proposal]:
         """Draw `count` architectures uniformly."""
-        drawn = [self.space.sample(self.rng) for _ in range(count)]
-        logs = self._log_density
-        return [Proposal(architecture, *self.space.encode(architecture), logs) for architecture in drawn]
+        drawn = draw(self._stretches, count, self.rng)
+        options = drawn[:, self._is_categorical].astype(np.int64)
+        values = drawn[:, ~self._is_categorical]
+        return [
+            Proposal(self.space.decode(chosen, numbers), chosen, numbers, self._log_density)
+            for chosen, numbers in zip(options, values, strict=True)
+        ]
 
     def tell(self, proposals: Sequence[Proposal | Mapping[str, Value]], losses: Sequence[float] | Floats) -> None:
         """Remember the best; NaN and infinities never are."""
         for proposal, loss in zip(proposals, losses, strict=True):
-            if np.isfinite(loss) and loss < self.best_loss:
+            if math.isfinite(loss) and loss < self.best_loss:
                 given = proposal.architecture if isinstance(proposal, Proposal) else proposal
                 self.best, self.best_loss = self.space.architecture(given), float(loss)
 
@@ -88,3 +97,53 @@ class RandomSearch(SamplingOptimizer):
         self.best = None if state["best"] is None else self.space.architecture(state["best"])
         self.best_loss = float(state["best_loss"])
         self.rng.bit_generator.state = state["rng"]
+
+
+class Stretch(NamedTuple):
+    """Neighbouring decisions that one call of the generator draws.
+
+    Attributes:
+        places: of the decisions in the space.
+        draw: called as draw(rng); returns their (n,) option indices or coordinates.
+    """
+
+    places: slice
+    draw: Callable[[np.random.Generator], Floats | Ints]
+
+
+def stretches(decisions: Sequence[Decision]) -> list[Stretch]:
+    """The decisions in their order, cut where reals and others meet: they take different numbers from a generator."""
+    found = []
+    for is_real, stretch in groupby(enumerate(decisions), key=lambda placed: isinstance(placed[1], Real)):
+        places, members = zip(*stretch, strict=True)
+        low, high = zip(*map(_bounds, members), strict=True)
+        if is_real:
+            part = partial(_draw_reals, np.array(low, dtype=np.float64), np.array(high, dtype=np.float64))
+        else:
+            part = partial(_draw_integers, np.array(low, dtype=np.int64), np.array(high, dtype=np.int64))
+        found.append(Stretch(slice(places[0], places[-1] + 1), part))
+    return found
+
+
+def draw(parts: Sequence[Stretch], count: int, rng: np.random.Generator) -> Floats:
+    """Draw (count, n) option indices and coordinates of n decisions, the very ones of `SearchSpace.sample`."""
+    drawn = np.empty((count, parts[-1].places.stop))
+    for row in drawn:
+        for part in parts:
+            row[part.places] = part.draw(rng)
+    return drawn
+
+
+def _bounds(decision: Decision) -> tuple[float, float]:
+    if isinstance(decision, Categorical):
+        return 0, len(decision.options) - 1
+    return (decision.low, decision.high) if isinstance(decision, Integer) else decision.bounds
+
+
+def _draw_reals(low: Floats, high: Floats, rng: np.random.Generator) -> Floats | Ints:
+    # What rng.uniform(low, high) computes, which takes several times as long to check that bounds are bounds.
+    return low + (high - low) * rng.random(len(low))
+
+
+def _draw_integers(low: Ints, high: Ints, rng: np.random.Generator) -> Floats | Ints:
+    return rng.integers(low, high, endpoint=True)

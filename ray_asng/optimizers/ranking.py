@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ray_asng.space import Floats
@@ -22,19 +24,13 @@ def ranking_utility(losses: Floats) -> Floats:
     References:
         Akimoto et al., ICML 2019, section 4, with the quarters of the published code.
     """
-    count = len(losses)
-    comparable = np.where(np.isfinite(losses), losses, np.inf)
+    # Lists and dictionaries, for N is small: there are as many losses as networks were run.
+    comparable = [loss if math.isfinite(loss) else math.inf for loss in losses.tolist()]
+    count = len(comparable)
     selected = -(-count // 4)
-    by_rank = np.zeros(count)
-    by_rank[:selected] += 1.0 / selected
-    by_rank[-selected:] -= 1.0 / selected
-    order = np.argsort(comparable, kind="stable")
-    ranked = comparable[order]
-    is_new = np.empty(count, dtype=bool)
-    is_new[0] = True
-    is_new[1:] = ranked[1:] != ranked[:-1]
-    group = np.cumsum(is_new) - 1
-    shared = np.bincount(group, weights=by_rank) / np.bincount(group)
-    utility = np.empty(count)
-    utility[order] = shared[group]
-    return utility
+    gains: dict[float, int] = {}
+    times: dict[float, int] = {}
+    for place, loss in enumerate(sorted(comparable)):
+        gains[loss] = gains.get(loss, 0) + (place < selected) - (place >= count - selected)
+        times[loss] = times.get(loss, 0) + 1
+    return np.array([gains[loss] / (selected * times[loss]) for loss in comparable])

@@ -67,8 +67,9 @@ class SNG(SamplingOptimizer):
     def tell(self, proposals: Sequence[Proposal | Mapping[str, Value]], losses: Sequence[float] | Floats) -> None:
         """One step from all that is given. Equal losses, or equal samples, change nothing."""
         options, values = self.distribution.arrays(proposals)
-        utility = ranking_utility(np.asarray(losses, dtype=np.float64))
-        direction = self.distribution.direction(options, values, utility)
+        losses = np.asarray(losses, dtype=np.float64)
+        self.distribution.check(options, values, losses)
+        direction = self.distribution.direction(options, values, ranking_utility(losses))
         if direction is not None:
             self.distribution.move(direction, self.step)
 

@@ -15,6 +15,7 @@ from ray import tune
 from ray_asng.config import SearchConfig, as_json, name_of
 from ray_asng.randomness import drawing_from
 from ray_asng.raytune.allocation import claim_devices, release_memory, request
+from ray_asng.raytune.report_log import ReportLog
 from ray_asng.raytune.state_file import load_state, save_state
 from ray_asng.raytune.versions import versions
 from ray_asng.retrain import Retraining, RetrainSettings
@@ -57,6 +58,7 @@ class RetrainTrainable(tune.Trainable):
         self.retraining, space = build_retraining(self.resolved, config, self.resolved.build_task(), self.device)
         self.architecture: Architecture = space.architecture(config["found"]["architecture"])
         self._constant = self._describe(config, space)
+        self._reported = ReportLog()
 
     def _describe(self, config: Mapping[str, Any], space: SearchSpace) -> dict[str, Any]:
         graph = space.graph(self.architecture)
@@ -88,13 +90,19 @@ class RetrainTrainable(tune.Trainable):
         is_done = self.retraining.is_done
         return {**self._constant, **metrics, "ended": "finished" if is_done else "", "done": is_done}
 
+    def log_result(self, result: dict[str, Any]) -> None:
+        """Keep what is reported for the checkpoints; called by Tune's `train` with the complete result."""
+        self._reported.add(result)
+
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Write the whole state into one file of fixed name."""
+        """Write the whole state into one file of fixed name, and beside it the reports so far."""
+        self._reported.save(Path(checkpoint_dir))
         save_state(self.retraining.state_dict(), Path(checkpoint_dir) / CHECKPOINT_FILE)
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:  # type: ignore[override]  # a directory is what is saved
         """Go on from a checkpoint."""
         self.retraining.load_state_dict(load_state(Path(checkpoint_dir) / CHECKPOINT_FILE))
+        self._reported.load(Path(checkpoint_dir), self.trial_id, self.iteration)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Start anew with another config in the same process."""

@@ -17,6 +17,7 @@ from ray.tune import PlacementGroupFactory
 
 from ray_asng.config import SearchConfig, name_of
 from ray_asng.raytune.allocation import check_request, claim_devices, release_memory, request
+from ray_asng.raytune.report_log import ReportLog
 from ray_asng.raytune.state_file import load_state, save_state
 from ray_asng.raytune.versions import versions
 from ray_asng.search import Search
@@ -89,6 +90,7 @@ class SearchTrainable(tune.Trainable):
         self.devices = claim_devices(self.resolved, self.trial_resources)
         self.search: Search = self.resolved.build_search(self.devices)
         self._constant = self._describe()
+        self._reported = ReportLog()
 
     def _describe(self) -> dict[str, Any]:
         """What is the same in every result of the trial."""
@@ -122,8 +124,13 @@ class SearchTrainable(tune.Trainable):
             "done": self.search.is_done,
         }
 
+    def log_result(self, result: dict[str, Any]) -> None:
+        """Keep what is reported for the checkpoints; called by Tune's `train` with the complete result."""
+        self._reported.add(result)
+
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Write the whole state into one file of fixed name."""
+        """Write the whole state into one file of fixed name, and beside it the reports so far."""
+        self._reported.save(Path(checkpoint_dir))
         state = {**self.search.state_dict(), "trial": self.trial_id, "split_seed": int(self.resolved.split_seed)}
         save_state(state, Path(checkpoint_dir) / CHECKPOINT_FILE)
 
@@ -148,6 +155,7 @@ class SearchTrainable(tune.Trainable):
         if self.trial_id != _NO_TRIAL and state["trial"] != self.trial_id:
             # Tune's ids end in the number of the trial, which is the same when an experiment is repeated.
             self.search.draw_anew(zlib.crc32(self.trial_id.rpartition("_")[2].encode()))
+        self._reported.load(Path(checkpoint_dir), self.trial_id, self.iteration)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Start anew with another config in the same process."""

@@ -3,6 +3,10 @@
 Tune appends one JSON object a line to result.json. A process that is killed may leave half a line, and the resumed
 one then writes its first report behind that half. A trial that takes up an older checkpoint reports some iterations
 again. error.txt stays even when a later attempt succeeds.
+
+The driver keeps result.json elsewhere and copies it to the experiment from time to time. One that is killed while it
+copies leaves a part of the file or nothing, and the resumed one goes on from there; what is missing then is taken
+from the checkpoints, which hold the reports a second time.
 """
 
 from __future__ import annotations
@@ -10,9 +14,12 @@ from __future__ import annotations
 import json
 import logging
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from ray_asng.checkpoints import checkpoints, read_reports
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +38,8 @@ class TrialFiles:
     Attributes:
         folder: where it was read.
         trial: Tune's id of the trial.
-        reports: the last report of every iteration, in the order of iterations.
+        reports: the last report of every iteration, in the order of iterations: that of result.json, or else that of
+            the newest checkpoint which has it.
         config: as in params.json; empty if there is none.
         error: the line that names the exception that ended the trial; None if it did not fail (or recovered).
     """
@@ -50,10 +58,8 @@ def is_trial(folder: Path) -> bool:
 
 def read_trial(folder: Path) -> TrialFiles:
     """Read a trial folder; a missing file counts as empty."""
-    by_iteration: dict[int, Report] = {}
-    for report in _reports(folder / "result.json"):
-        by_iteration[int(report["training_iteration"])] = report
-    reports = tuple(by_iteration[iteration] for iteration in sorted(by_iteration))
+    written = {int(report["training_iteration"]): report for report in _reports(folder / "result.json")}
+    reports = tuple(report for _, report in sorted(_completed(written, folder).items()))
     return TrialFiles(
         folder=folder,
         trial=_trial_id(folder, reports),
@@ -67,6 +73,41 @@ def did_all_epochs(report: Report) -> bool:
     """Whether a report is of the last epoch; a trial that plans no epochs is as long as it says."""
     planned, done = report.get("epochs"), report.get("epoch")
     return not planned or (done is not None and done >= planned)
+
+
+def _completed(written: Mapping[int, Report], folder: Path) -> dict[int, Report]:
+    """The reports by iteration, with those that only the checkpoints of the trial hold."""
+    reports = dict(written)
+    # One checkpoint holds all before it, unless the trial took over another's on the way.
+    for checkpoint in reversed(checkpoints(folder)):
+        saved = read_reports(checkpoint)
+        for report in saved:
+            reports.setdefault(report["training_iteration"], report)
+        if saved and len(reports) == max(reports):
+            break
+    last = max(reports, default=0)
+    if last and last not in written:
+        reports[last] = {**reports[last], **_verdict(folder, last)}
+    return reports
+
+
+def _verdict(folder: Path, iteration: int) -> Report:
+    """What the driver, which asks stoppers and schedulers, added to the trial's last report, if it was this one.
+
+    A checkpoint holds the report as the trial made it. Tune's state of the experiment has the last one of each trial.
+    """
+    states = sorted(folder.parent.glob("experiment_state-*.json"))
+    if not states:
+        return {}
+    try:
+        trials = json.loads(states[-1].read_text(encoding="utf-8"))["trial_data"]
+        progress = {json.loads(identity)["relative_logdir"]: text for identity, text in trials}
+        last = dict(json.loads(progress[folder.name])["last_result"]) if folder.name in progress else {}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        logger.warning("%s cannot be read (%r); how %s ended may be missing", states[-1], error, folder.name)
+        return {}
+    is_this = last.get("training_iteration") == iteration
+    return {key: last[key] for key in ("ended", "done") if is_this and key in last}
 
 
 def _reports(path: Path) -> list[Report]:

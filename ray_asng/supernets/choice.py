@@ -1,19 +1,25 @@
 """What a user puts into his own module where the search shall decide.
 
-A choice holds how it runs now; the `Supernet` around the module sets that before each pass. Which operations run is
-known on the host, so no pass waits for the device to find out.
+All choices of one decision share a switch that holds how they run now; the `Supernet` around the module sets it before
+each pass. Which operations run is known on the host, so no pass waits for the device to find out.
+
+Between the large operations of a network all of this runs with cold caches, where a line of Python costs several times
+what it costs in a loop of its own. So little happens in a choice's `forward`.
 
 Dimension letters: K options of the choice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import torch
 from torch import nn
+
+Candidates: TypeAlias = Mapping[str, nn.Module]
+"""The options of a choice by their number, written as text as in the names of weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +28,8 @@ class One:
 
     index: int
 
-    def run(self, candidates: Sequence[nn.Module], inputs: tuple[Any, ...]) -> Any:
-        return candidates[self.index](*inputs)
+    def run(self, candidates: Candidates, inputs: tuple[Any, ...]) -> Any:
+        return candidates[str(self.index)](*inputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +39,11 @@ class Mixture:
     indices: tuple[int, ...]
     weights: torch.Tensor
 
-    def run(self, candidates: Sequence[nn.Module], inputs: tuple[Any, ...]) -> torch.Tensor:
+    def run(self, candidates: Candidates, inputs: tuple[Any, ...]) -> torch.Tensor:
         first, *others = self.indices
-        total: torch.Tensor = self.weights[first] * candidates[first](*inputs)
+        total: torch.Tensor = self.weights[first] * candidates[str(first)](*inputs)
         for index in others:
-            total = total + self.weights[index] * candidates[index](*inputs)
+            total = total + self.weights[index] * candidates[str(index)](*inputs)
         return total
 
 
@@ -51,13 +57,28 @@ class Hard:
     index: int
     weights: torch.Tensor
 
-    def run(self, candidates: Sequence[nn.Module], inputs: tuple[Any, ...]) -> torch.Tensor:
+    def run(self, candidates: Candidates, inputs: tuple[Any, ...]) -> torch.Tensor:
         chosen = self.weights[self.index]
-        output: torch.Tensor = chosen * candidates[self.index](*inputs) + (self.weights.sum() - chosen)
+        output: torch.Tensor = chosen * candidates[str(self.index)](*inputs) + (self.weights.sum() - chosen)
         return output
 
 
 Run: TypeAlias = One | Mixture | Hard
+
+
+class Switch:
+    """How the choices of one decision run now: what `Supernet` sets and the choices read.
+
+    Copies and pickles hold nothing, since a way of running may carry a graph.
+    """
+
+    __slots__ = ("now",)
+
+    def __init__(self) -> None:
+        self.now: Run | None = None
+
+    def __reduce__(self) -> tuple[type[Switch], tuple[()]]:
+        return Switch, ()
 
 
 class OneOf(nn.Module):
@@ -87,19 +108,17 @@ class OneOf(nn.Module):
         self.options: tuple[str, ...] = tuple(options)
         self.candidates = nn.ModuleList(options.values())
         self.name = name
-        self.now: Run | None = None
+        self.switch = Switch()
 
     def forward(self, *inputs: Any) -> Any:
-        if self.now is None:
+        now = self.switch.now
+        if now is None:
             raise RuntimeError(
                 f"the choice {self.name or self.options!r} was run before anything was chosen; "
                 "call the network through Supernet(module)(inputs, architecture)"
             )
-        return self.now.run(self.candidates, inputs)  # type: ignore[arg-type]  # a ModuleList is indexed like a list
-
-    def __getstate__(self) -> dict[str, Any]:
-        """For copies and pickles: how the choice ran last is no part of it (its weights may carry a graph)."""
-        return {**self.__dict__, "now": None}
+        # Not the list itself: it looks an index up in five steps, which cost more than a skip connection.
+        return now.run(self.candidates._modules, inputs)
 
     def is_parameter_free(self, index: int) -> bool:
         """Whether option number `index` has no weights of its own, such as a skip connection or pooling."""

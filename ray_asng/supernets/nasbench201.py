@@ -20,15 +20,16 @@ from torch import nn
 from ray_asng.space import SearchSpace
 from ray_asng.supernets.cells import Cell, ReductionBlock
 from ray_asng.supernets.choice import OneOf
+from ray_asng.supernets.depthwise import AveragePooling
 from ray_asng.supernets.nasbench201_space import NUM_NODES, OPERATIONS, edge_name, nasbench201_space
-from ray_asng.supernets.operations import ReLUConvBN, Zero, average_pooling, batch_norm
+from ray_asng.supernets.operations import ReLUConvBN, Zero, batch_norm
 
 _BUILDERS: dict[str, Callable[[int, bool], nn.Module]] = {
     "none": lambda width, affine: Zero(),
     "skip_connect": lambda width, affine: nn.Identity(),
     "nor_conv_1x1": lambda width, affine: ReLUConvBN(width, width, 1, stride=1, affine=affine),
     "nor_conv_3x3": lambda width, affine: ReLUConvBN(width, width, 3, stride=1, affine=affine),
-    "avg_pool_3x3": lambda width, affine: average_pooling(),
+    "avg_pool_3x3": lambda width, affine: AveragePooling(),
 }
 
 
@@ -80,7 +81,16 @@ class NASBench201(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """(B, in_channels, H, W) images of any size to (B, classes) scores."""
-        features = torch.relu(self.norm(self.body(self.stem(images))))
+        return self.with_choices(self.before_choices(images))
+
+    def before_choices(self, images: torch.Tensor) -> torch.Tensor:
+        """What is the same for every path: images to the (B, width, H, W) input of the first cell."""
+        features: torch.Tensor = self.stem(images)
+        return features
+
+    def with_choices(self, features: torch.Tensor) -> torch.Tensor:
+        """The rest: the input of the first cell to (B, classes) scores."""
+        features = torch.relu(self.norm(self.body(features)))
         scores: torch.Tensor = self.classifier(features.mean(dim=(2, 3)))
         return scores
 

@@ -45,8 +45,3 @@ class ReLUConvBN(nn.Module):
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         output: torch.Tensor = self.norm(self.conv(torch.relu(inputs)))
         return output
-
-
-def average_pooling() -> nn.AvgPool2d:
-    """Mean over 3x3 windows that keeps the size; at the border only over what lies inside."""
-    return nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)

@@ -7,7 +7,7 @@ how they run before each pass, and extracts the network of one architecture as a
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -36,11 +36,14 @@ class Supernet(nn.Module):
     """A module with choices, run as one path, as a mixture, or straight-through.
 
     The present way of running is held by the choices, so one pass runs at a time: run a path forward and backward
-    before the next.
+    before the next. Two supernets around one module (or a part of it) share its choices' switches too.
 
     Args:
         module: holds at least one `OneOf`. If it has an attribute `search_space`, a `SearchSpace` whose decisions
-            are those of its choices, that one is used: it may know canonical forms, notations and pictures.
+            are those of its choices, that one is used: it may know canonical forms, notations and pictures. If it has
+            methods `before_choices` (inputs to features, with no choice inside) and `with_choices` (features to
+            outputs, not changing the features in place), which one after the other do what `forward` does, a search
+            runs the first one once a step for all its paths.
 
     Attributes:
         space: the search space, decisions in the order in which the module holds its choices.
@@ -81,6 +84,7 @@ class Supernet(nn.Module):
                 "give one of them another name"
             )
         known.append(choice)
+        choice.switch = known[0].switch
         self._places.setdefault(name, []).append(path)
 
     def _find_space(self) -> SearchSpace:
@@ -143,18 +147,40 @@ class Supernet(nn.Module):
         self.select(way)
         return call(self.module, inputs)
 
+    def before_choices(self, inputs: Any) -> Any:
+        """What all paths compute first: the features that `with_choices` takes.
+
+        The inputs themselves if the module has no such part.
+        """
+        if not self.has_parts:
+            return inputs
+        for choices in self.choices.values():  # one that runs in here is told so, instead of running as it did last
+            choices[0].switch.now = None
+        part: Any = self.module.before_choices
+        return call(part, inputs)
+
+    def with_choices(self, features: Any, way: Way) -> Any:
+        """Run the network from what `before_choices` returned; like `forward` otherwise."""
+        self.select(way)
+        part: Any = self.module.with_choices if self.has_parts else self.module
+        return call(part, features)
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether the module has the two parts."""
+        return hasattr(self.module, "before_choices") and hasattr(self.module, "with_choices")
+
     def select(self, way: Way) -> None:
         """Set how the choices run from now on; `forward` does this by itself."""
         if isinstance(way, StraightThrough):
             indices = self._indices(way.architecture)
-            runs: dict[str, Run] = {name: Hard(index, way.weights[name]) for name, index in indices.items()}
+            runs: Mapping[str, Run] = {name: Hard(index, way.weights[name]) for name, index in indices.items()}
         elif any(isinstance(value, torch.Tensor) for value in way.values()):
             runs = self._mixtures(way)  # type: ignore[arg-type]  # a value that is no tensor is refused there
         else:
             runs = {name: One(index) for name, index in self._indices(way).items()}  # type: ignore[arg-type]
-        for name, choices in self.choices.items():
-            for choice in choices:
-                choice.now = runs[name]
+        for name, run in runs.items():
+            self.choices[name][0].switch.now = run
 
     def _indices(self, architecture: Mapping[str, Value]) -> dict[str, int]:
         try:
@@ -229,8 +255,8 @@ class Supernet(nn.Module):
         }
 
 
-def call(module: nn.Module, inputs: Any) -> Any:
-    """Call a module with a tensor, a tuple (its arguments in order) or a dict (its arguments by name)."""
+def call(module: Callable[..., Any], inputs: Any) -> Any:
+    """Call a module, or a part of it, with a tensor, a tuple (arguments in order) or a dict (arguments by name)."""
     if isinstance(inputs, tuple):
         return module(*inputs)
     if isinstance(inputs, Mapping):

@@ -124,8 +124,9 @@ def cut_at(images: Tensor, side: int, rows: Tensor, columns: Tensor) -> Tensor:
     """
     in_rows = _span(images.shape[2], side, rows)
     in_columns = _span(images.shape[3], side, columns)
-    kept = ~(in_rows[:, None, :, None] & in_columns[:, None, None, :])
-    return images * kept
+    # Numbers instead of truth values, from which torch multiplies images at half the speed on a CPU.
+    cut = in_rows.to(images.dtype)[:, None, :, None] * in_columns.to(images.dtype)[:, None, None, :]
+    return images * (1 - cut)
 
 
 def _span(length: int, side: int, centres: Tensor) -> Tensor:

@@ -1,4 +1,7 @@
-"""The files of CIFAR-10 and CIFAR-100 as torchvision downloads, checks and reads them, and their decoded copies."""
+"""The files of CIFAR-10 and CIFAR-100 as torchvision downloads, checks and reads them, and their decoded copies.
+
+Once the copies are there, a search starts without torchvision, whose import takes longer than all that is done here.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from torchvision.datasets import CIFAR10, CIFAR100
 
 from ray_asng.tasks.decode_cache import cached_array, fingerprint
 from ray_asng.tasks.folders import DATA_VARIABLE, data_folder
@@ -25,22 +27,36 @@ class CifarFiles:
 
     Attributes:
         task: name of the task.
-        dataset: torchvision's class.
+        dataset_name: of torchvision's class.
         classes: number of classes.
+        folder: where torchvision unpacks the files, within the data folder.
+        train_files: names of the files of the development images.
+        test_files: names of the files of the test images.
+        meta_file: name of the file of the class names.
     """
 
     task: str
-    dataset: Any
+    dataset_name: str
     classes: int
+    folder: str
+    train_files: tuple[str, ...]
+    test_files: tuple[str, ...]
+    meta_file: str
+
+    @property
+    def dataset(self) -> Any:
+        """torchvision's class."""
+        from torchvision import datasets
+
+        return getattr(datasets, self.dataset_name)
 
     def parts(self, root: Path, train: bool) -> list[Path]:
         """The files of the development images, or those of the test images."""
-        listed = self.dataset.train_list if train else self.dataset.test_list
-        return [root / self.dataset.base_folder / name for name, _ in listed]
+        return [root / self.folder / name for name in (self.train_files if train else self.test_files)]
 
     def missing(self, root: Path) -> list[Path]:
         """Those of the files that are not there."""
-        meta = root / self.dataset.base_folder / self.dataset.meta["filename"]
+        meta = root / self.folder / self.meta_file
         return [file for file in [*self.parts(root, True), *self.parts(root, False), meta] if not file.is_file()]
 
     def find(self, data_dir: str | os.PathLike[str] | None) -> Path:
@@ -55,7 +71,7 @@ class CifarFiles:
             raise FileNotFoundError(
                 f"the data of {self.task} are not in {root}: {missing[0]} is missing. Run `ray-asng prepare "
                 f"{self.task}` to download them, or pass as data_dir (or in the environment variable "
-                f"{DATA_VARIABLE}) the folder that holds {self.dataset.base_folder}"
+                f"{DATA_VARIABLE}) the folder that holds {self.folder}"
             )
         return root
 
@@ -100,12 +116,28 @@ class CifarFiles:
             return self.dataset(root=str(root), train=train, download=False)
         except RuntimeError as error:
             raise ValueError(
-                f"the files in {root / self.dataset.base_folder} are damaged: their checksums are not those of "
+                f"the files in {root / self.folder} are damaged: their checksums are not those of "
                 f"{self.task}. Delete the folder and run `ray-asng prepare {self.task}`"
             ) from error
 
 
 CIFAR_FILES = {
-    "cifar10": CifarFiles("cifar10", CIFAR10, 10),
-    "cifar100": CifarFiles("cifar100", CIFAR100, 100),
+    "cifar10": CifarFiles(
+        task="cifar10",
+        dataset_name="CIFAR10",
+        classes=10,
+        folder="cifar-10-batches-py",
+        train_files=tuple(f"data_batch_{number}" for number in range(1, 6)),
+        test_files=("test_batch",),
+        meta_file="batches.meta",
+    ),
+    "cifar100": CifarFiles(
+        task="cifar100",
+        dataset_name="CIFAR100",
+        classes=100,
+        folder="cifar-100-python",
+        train_files=("train",),
+        test_files=("test",),
+        meta_file="meta",
+    ),
 }

@@ -58,7 +58,7 @@ def _download_cifar(task: str, root: Path) -> None:
     except (OSError, RuntimeError) as error:
         raise ConnectionError(
             f"{task} could not be downloaded to {root} ({error}). Fetch {files.dataset.url} on a machine with a "
-            f"network, unpack it to {root / files.dataset.base_folder}, or pass another data_dir"
+            f"network, unpack it to {root / files.folder}, or pass another data_dir"
         ) from error
 
 

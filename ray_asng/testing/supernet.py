@@ -48,6 +48,7 @@ def check_supernet(build: Callable[[], nn.Module], inputs: Any, *, architectures
     rng = np.random.default_rng(seed)
     tried = covering(supernet.space) + [supernet.space.sample(rng) for _ in range(architectures)]
     _check_forms(supernet, inputs, tried, seed)
+    _check_parts(supernet, inputs, tried, seed)
     _check_no_trace(supernet, inputs, tried, seed)
     for architecture in tried:
         for training in (True, False):
@@ -119,6 +120,34 @@ def _check_forms(supernet: Supernet, inputs: Any, tried: Sequence[Architecture],
             got=changed,
             mend="use no in-place operation on the inputs, such as ReLU(inplace=True)",
         )
+
+
+def _check_parts(supernet: Supernet, inputs: Any, tried: Sequence[Architecture], seed: int) -> None:
+    """`before_choices` and `with_choices`, where the module has them, are `forward` in two parts."""
+    if not supernet.has_parts:
+        return
+    mend = "let forward(x) be with_choices(before_choices(x)), with no choice in before_choices"
+    for architecture in tried:
+        checked = f"before_choices and with_choices on the path of {architecture!r}"
+        with (
+            no_error(checked, mend=mend),
+            scoring(supernet),
+            drawing_from(torch.Generator().manual_seed(seed)),
+        ):
+            features = supernet.before_choices(inputs)
+            given = copy.deepcopy(features)
+            outputs = supernet.with_choices(features, architecture)
+        where = difference(_run(supernet, inputs, architecture, seed), outputs, "output")
+        if where:
+            fail(checked, expected="the output of forward, bit for bit", got=where, mend=mend)
+        changed = difference(given, features, "features")
+        if changed:
+            fail(
+                "what before_choices returned, after with_choices has run on it",
+                expected="to be as it was, since all paths of a step start from it",
+                got=changed,
+                mend="use no in-place operation on the features, such as ReLU(inplace=True)",
+            )
 
 
 def form(output: Any) -> str:

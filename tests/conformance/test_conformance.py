@@ -72,8 +72,9 @@ def write_cifar(folder, dataset, key, num_labels, monkeypatch):
         return write(name, {"data": pixels, key: rng.integers(0, num_labels, count).tolist()})
 
     meta = write(dataset.meta["filename"], {dataset.meta["key"]: [f"class {i}" for i in range(num_labels)]})
-    monkeypatch.setattr(dataset, "train_list", [part("train", 40)])
-    monkeypatch.setattr(dataset, "test_list", [part("test", 9)])
+    names = [name for name, _ in dataset.train_list]
+    monkeypatch.setattr(dataset, "train_list", [part(name, 40 // len(names)) for name in names])
+    monkeypatch.setattr(dataset, "test_list", [part(name, 9) for name, _ in dataset.test_list])
     monkeypatch.setattr(dataset, "meta", {**dataset.meta, "md5": meta[1]})
 
 

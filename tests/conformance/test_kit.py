@@ -124,6 +124,37 @@ class HasAnOptionThatWorksInPlace(Network):
         self.norm = nn.Identity()
 
 
+class InParts(Network):
+    """A sound one whose first layer all paths share."""
+
+    def before_choices(self, x):
+        return self.stem(x)
+
+    def with_choices(self, features):
+        return self.head(self.second(self.norm(self.first(features))))
+
+
+class ForgetsALayerInItsParts(InParts):
+    def with_choices(self, features):
+        return self.head(self.second(self.first(features)))
+
+
+class ChoosesBeforeTheChoices(InParts):
+    def before_choices(self, x):
+        return self.first(self.stem(x))
+
+    def with_choices(self, features):
+        return self.head(self.second(self.norm(features)))
+
+
+class ChangesItsFeatures(InParts):
+    def with_choices(self, features):
+        return super().with_choices(features.mul_(1.5).div_(1.5).add_(1.0).sub_(1.0))
+
+    def forward(self, x):
+        return self.with_choices(self.before_choices(x))
+
+
 class CopiesItselfWrongly(Network):
     def __deepcopy__(self, memo):
         return self
@@ -156,6 +187,10 @@ class LosesWeightsToItsCopies(Network):
         self.stem = MovedAway(8, 8)
 
 
+def test_a_network_in_two_parts_conforms():
+    check_supernet(InParts, INPUTS)
+
+
 @pytest.mark.parametrize(
     ("network", "words"),
     [
@@ -170,6 +205,9 @@ class LosesWeightsToItsCopies(Network):
         (DetachesAnOption, r"(?s)'stands' of decision 'first'.*do not detach the output"),
         (RunsMoreThanWasChosen, r"(?s)although it was not chosen.*only by calling the choice"),
         (ChangesItsInputs, r"(?s)inputs after all paths.*no in-place operation on the inputs"),
+        (ForgetsALayerInItsParts, r"(?s)before_choices and with_choices.*output of forward, bit for bit"),
+        (ChoosesBeforeTheChoices, r"(?s)before anything was chosen.*no choice in before_choices"),
+        (ChangesItsFeatures, r"(?s)after with_choices has run on it.*no in-place operation on the features"),
         (HasAnOptionThatWorksInPlace, r"(?s)all weight on.*none of them change its input in place"),
         (CopiesItselfWrongly, r"(?s)no choice is left in it.*choices at \["),
         (SharesWeightsWithItsCopies, r"(?s)copies of the weights.*stem\.weight.*__deepcopy__"),

@@ -10,6 +10,7 @@ from ray_asng import Categorical, Integer, Real, SearchSpace
 from ray_asng.optimizers import categorical, gaussian
 from ray_asng.optimizers.asng import ASNG
 from ray_asng.optimizers.ranking import ranking_utility
+from ray_asng.optimizers.sng import SNG
 
 
 def ragged_space(*counts, numbers=()):
@@ -171,7 +172,7 @@ def test_the_fisher_root_keeps_the_fisher_norm(seed):
     probs /= probs.sum(axis=1, keepdims=True)
     gradient = np.where(exists, rng.normal(size=exists.shape), 0.0)
     gradient -= np.where(exists, gradient.sum(axis=1, keepdims=True) / num_options[:, None], 0.0)
-    root = categorical.fisher_root(gradient, probs, num_options)
+    root = categorical.fisher_root(gradient, probs, categorical.Layout.of(num_options))
     assert root @ root == pytest.approx((gradient[exists] ** 2 / probs[exists]).sum())
 
 
@@ -309,10 +310,29 @@ def test_numbers_move_to_the_optimum_and_stay_in_their_bounds():
 def test_samples_follow_the_distribution():
     """Chi-square with 2 + 4 degrees of freedom: a correct sampler exceeds 22.5 once in 1000 seeds."""
     probs = np.array([[0.5, 0.2, 0.3, 0.0, 0.0], [0.1, 0.2, 0.3, 0.15, 0.25]])
-    options = categorical.sample(probs, np.array([3, 5]), 10_000, np.random.default_rng(0))
+    options = categorical.sample(probs, categorical.Layout.of(np.array([3, 5])), 10_000, np.random.default_rng(0))
     counts = np.stack([np.bincount(column, minlength=5) for column in options.T])
     used = probs > 0
     assert np.sum((counts - 10_000 * probs)[used] ** 2 / (10_000 * probs)[used]) < 22.5
+
+
+def test_a_row_that_falls_short_of_one_yields_its_last_option_and_no_padding():
+    """Rounding makes it short by 1e-16; here it is short by so much that every seed would show it."""
+    probs = np.array([[0.2, 0.2, 0.0], [0.1, 0.1, 0.1], [0.5, 0.0, 0.0]])
+    options = categorical.sample(probs, categorical.Layout.of(np.array([2, 3, 1])), 1000, np.random.default_rng(0))
+    assert options.max(axis=0).tolist() == [1, 2, 0]
+    np.testing.assert_allclose((options == [1, 2, 0]).mean(axis=0), [0.8, 0.8, 1.0], atol=0.05)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_equal_losses_share_the_mean_of_their_places(seed):
+    rng = np.random.default_rng(seed)
+    losses = rng.integers(0, 5, size=rng.integers(2, 40)).astype(float)
+    selected = math.ceil(len(losses) / 4)
+    by_place = np.zeros(len(losses))
+    by_place[:selected], by_place[-selected:] = 1.0 / selected, -1.0 / selected
+    expected = [by_place[np.sort(losses) == loss].mean() for loss in losses]
+    np.testing.assert_allclose(ranking_utility(losses), expected, atol=1e-15)
 
 
 def test_gaussian_draws_come_in_mirrored_pairs():
@@ -365,11 +385,19 @@ def test_a_state_of_another_space_is_refused():
         (np.zeros((2, 3), int), np.zeros(3), r"options must have shape \(3, 3\)"),
         (np.zeros((2, 2), int), np.zeros(2), r"options must have shape \(2, 3\)"),
         (np.full((2, 3), 3), np.zeros(2), "option indices"),
+        (np.full((2, 3), -1), np.zeros(2), "option indices"),
+        (np.zeros((2, 3)), np.zeros(2), "option indices must be integers, got float64"),
     ],
 )
 def test_arrays_that_do_not_fit_the_space_are_refused(options, losses, message):
     with pytest.raises(ValueError, match=message):
         ASNG(ragged_space(3, 3, 3)).update(options, np.empty((len(options), 0)), losses)
+
+
+def test_sng_refuses_what_does_not_fit_the_space_too():
+    told = [{f"c{place}": "0" for place in range(3)}] * 2
+    with pytest.raises(ValueError, match=r"options must have shape \(3, 3\) for 3 losses"):
+        SNG(ragged_space(3, 3, 3)).tell(told, [0.0, 1.0, 2.0])
 
 
 @pytest.mark.parametrize(

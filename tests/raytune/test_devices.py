@@ -39,6 +39,9 @@ def packed(folder):
                 time.sleep(0.1)
             return {"begun": len(list(folder.iterdir())), "done": True}
 
+        def log_result(self, result):
+            pass
+
         def save_checkpoint(self, checkpoint_dir):
             pass
     return Packed

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from ray import tune
-from undisturbed import SMALL, assert_as_undisturbed, last_state, run_config, trial_rows
+from undisturbed import SMALL, assert_as_undisturbed, last_state, run_config, saved_iterations, trial_rows
 
 from ray_asng import SearchTrainable
 
@@ -67,6 +67,7 @@ def test_a_worker_killed_in_the_middle_of_an_epoch_costs_that_epoch_alone(ray_se
     assert (tmp_path / "epochs").read_text().split() == ["0", "1", "2", "2", "3"]
     state = last_state(grid.experiment_path, grid[0].metrics["trial_id"])
     assert_as_undisturbed(trial_rows(grid.experiment_path, 5), state, config, tmp_path / "straight")
+    assert saved_iterations(grid.experiment_path, grid[0].metrics["trial_id"]) == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("way", ["tuner", "run"])
@@ -92,6 +93,7 @@ def test_an_experiment_whose_driver_was_killed_is_restored_as_if_nothing_had_hap
         config = {**SMALL, "epochs": EPOCHS, "seed": seed, "data_dir": str(tmp_path)}
         state = last_state(experiment, rows[0]["trial"])
         assert_as_undisturbed(rows, state, config, tmp_path / f"straight_{seed}")
+        assert saved_iterations(experiment, rows[0]["trial"]) == list(range(1, EPOCHS + 1))
 
 
 def start(folder, way):

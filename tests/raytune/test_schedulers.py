@@ -1,15 +1,26 @@
 """Searches under Tune's schedulers: paused and resumed ones are as undisturbed ones, bad ones end, PBT takes over."""
 
 import json
+import shutil
 import time
+from pathlib import Path
 
 import pytest
 import torch
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler, HyperBandScheduler, PopulationBasedTraining
-from undisturbed import SMALL, assert_as_undisturbed, assert_same_metrics, last_state, run_config, trial_rows
+from undisturbed import (
+    SMALL,
+    assert_as_undisturbed,
+    assert_same_metrics,
+    last_state,
+    run_config,
+    saved_iterations,
+    trial_rows,
+)
 
 from ray_asng import SearchTrainable
+from ray_asng.checkpoints import read_reports
 from ray_asng.raytune.state_file import load_state
 from ray_asng.results.collect import collect
 
@@ -59,6 +70,7 @@ def test_a_search_that_hyperband_paused_and_resumed_is_as_an_undisturbed_one(ray
     assert grid[2].metrics["iterations_since_restore"] == 1
     rows, state = trial_rows(grid.experiment_path, 2), last_state(grid.experiment_path, grid[2].metrics["trial_id"])
     assert_as_undisturbed(rows, state, {**config, "seed": 2}, tmp_path / "straight")
+    assert saved_iterations(grid.experiment_path, rows[0]["trial"]) == [1, 2]
 
 
 def test_asha_ends_bad_searches_and_the_results_say_so(ray_session, tmp_path):
@@ -75,8 +87,9 @@ def test_asha_ends_bad_searches_and_the_results_say_so(ray_session, tmp_path):
     assert last[1e-7][1] == "stopped"
 
 
-def test_a_search_that_takes_over_another_by_pbt_keeps_to_its_config_and_its_own_draws(ray_session, tmp_path):
-    """The rows after the exchange are those of a search with the new config that loads the other's checkpoint."""
+@pytest.fixture(scope="module")
+def exchange(ray_session, tmp_path_factory):
+    """What PBT makes of a bad search and a good one, which the bad one takes over after two epochs of four."""
     scheduler = PopulationBasedTraining(
         time_attr="training_iteration",
         metric="train_loss",
@@ -93,8 +106,14 @@ def test_a_search_that_takes_over_another_by_pbt_keeps_to_its_config_and_its_own
         "lr": tune.sample_from(lambda spec: [1e-7, 0.05][spec.config.seed]),
     }
     config["method_options"] = {"snr_threshold": 1.5, "initial_step": 1.0}
-    grid = fit(tmp_path, config, scheduler, checkpoints={"num_to_keep": None})
+    grid = fit(tmp_path_factory.mktemp("exchange"), config, scheduler, checkpoints={"num_to_keep": None})
     assert not grid.errors
+    return grid
+
+
+def test_a_search_that_takes_over_another_by_pbt_keeps_to_its_config_and_its_own_draws(exchange, tmp_path):
+    """The rows after the exchange are those of a search with the new config that loads the other's checkpoint."""
+    grid = exchange
     bad, good = sorted(grid, key=lambda result: result.metrics["trial_id"])
     rows, state = trial_rows(grid.experiment_path, 1)[-4:], last_state(grid.experiment_path, good.metrics["trial_id"])
     assert_as_undisturbed(rows, state, good.config, tmp_path / "straight")  # it was paused at the exchange
@@ -119,3 +138,17 @@ def test_a_search_that_takes_over_another_by_pbt_keeps_to_its_config_and_its_own
     alike = SearchTrainable({**bad.config})
     alike.load_checkpoint(str(donated))
     assert alike.train()["train_loss"] != collect(tmp_path / grid.experiment_path).to_pylist()[2]["train_loss"]
+
+
+def test_a_search_that_takes_over_another_by_pbt_keeps_to_its_own_reports(exchange, tmp_path):
+    """Those of before the exchange are in its older checkpoints."""
+    experiment = tmp_path / "exchange"
+    shutil.copytree(exchange.experiment_path, experiment)
+    for result in exchange:
+        folder = experiment / Path(result.path).name
+        newest = read_reports(max(folder.glob("checkpoint_*")))
+        assert {report["trial_id"] for report in newest} == {result.metrics["trial_id"]}
+        (folder / "result.json").write_text("")
+    before = collect(Path(exchange.experiment_path)).drop_columns(["experiment"])
+    assert before["iteration"].to_pylist() == [1, 2, 3, 4] * 2
+    assert collect(experiment).drop_columns(["experiment"]).equals(before)

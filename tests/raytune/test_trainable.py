@@ -8,6 +8,7 @@ import torch
 from ray import tune
 
 from ray_asng import ASNGTrainable, SearchTrainable, registry, tasks
+from ray_asng.checkpoints import read_reports
 from ray_asng.raytune.state_file import load_state, save_state
 from ray_asng.search import STATE_FORMAT
 
@@ -43,17 +44,18 @@ def test_a_trial_restored_from_its_checkpoint_goes_on_bit_for_bit(method, tmp_pa
     assert all(torch.equal(one, other) for one, other in weights)
 
 
-def test_a_checkpoint_is_one_file_of_fixed_name_that_loads_without_running_code(tmp_path):
+def test_a_checkpoint_is_two_files_of_fixed_names_that_load_without_running_code(tmp_path):
     trainable = SearchTrainable(SMALL)
     trainable.train()
     trainable.save_checkpoint(str(tmp_path))
-    assert [path.name for path in tmp_path.iterdir()] == ["search.pt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["reports.jsonl.gz", "search.pt"]
     assert load_state(tmp_path / "search.pt")["format"] == STATE_FORMAT
+    assert [report["epoch"] for report in read_reports(tmp_path)] == [1]
 
 
 @pytest.mark.parametrize("method", list(registry.methods))
 @pytest.mark.parametrize(("weight_optimizer", "moments"), [("sgd", 1), ("adamw", 2)])
-def test_a_checkpoint_does_not_grow_and_keeps_to_its_bound(tmp_path, method, weight_optimizer, moments):
+def test_the_state_in_a_checkpoint_does_not_grow_and_keeps_to_its_bound(tmp_path, method, weight_optimizer, moments):
     """Weights and their moments in 4 bytes each, 4 bytes an example, 2 KiB a tensor, and 64 KiB."""
     options = {"candidates": 2} if method == "random_search" else {}
     config = {**SMALL, "steps_per_epoch": 8, "train_fraction": 0.9, "method": method, "method_options": options}
@@ -69,6 +71,18 @@ def test_a_checkpoint_does_not_grow_and_keeps_to_its_bound(tmp_path, method, wei
     bound = 4 * weights * (1 + moments) + 4 * examples + 2048 * len(search.parameters) + 2**16
     assert max(sizes) <= bound
     assert sizes[-1] <= sizes[1] + 4 * weights * moments  # AdamW keeps nothing of weights that no path has used yet
+
+
+@pytest.mark.parametrize("method", list(registry.methods))
+def test_the_reports_in_a_checkpoint_keep_to_their_bound(tmp_path, method):
+    """2 KiB and 8 bytes for each option an epoch."""
+    options = {"candidates": 2} if method == "random_search" else {}
+    trainable = SearchTrainable({**SMALL, "epochs": 8, "method": method, "method_options": options})
+    num_options = sum(len(decision.options) for decision in trainable.search.space.categorical)
+    for epoch in range(1, 9):
+        trainable.train()
+        trainable.save_checkpoint(str(tmp_path))
+        assert (tmp_path / "reports.jsonl.gz").stat().st_size <= epoch * (2048 + 8 * num_options)
 
 
 def test_a_folder_without_a_checkpoint_is_refused_with_what_it_holds(tmp_path):

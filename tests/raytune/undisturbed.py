@@ -5,6 +5,7 @@ from pathlib import Path
 from ray import tune
 
 from ray_asng import SearchTrainable
+from ray_asng.checkpoints import read_reports
 from ray_asng.raytune.state_file import load_state
 from ray_asng.results.collect import collect
 from ray_asng.testing.equality import difference
@@ -57,6 +58,12 @@ def last_state(experiment, trial):
     """The newest checkpoint of a trial."""
     (folder,) = [folder for folder in Path(experiment).iterdir() if folder.is_dir() and trial in folder.name]
     return load_state(max(folder.glob("checkpoint_*")) / "search.pt")
+
+
+def saved_iterations(experiment, trial):
+    """The iterations whose reports the newest checkpoint of a trial holds."""
+    (folder,) = [folder for folder in Path(experiment).iterdir() if folder.is_dir() and trial in folder.name]
+    return [report["training_iteration"] for report in read_reports(max(folder.glob("checkpoint_*")))]
 
 
 def without_times(state):

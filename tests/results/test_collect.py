@@ -1,5 +1,6 @@
 """From Tune's files to a table."""
 
+import gzip
 import json
 import math
 
@@ -7,6 +8,7 @@ import pyarrow as pa
 import pytest
 from tune_output import search_reports, tune_report, write_output, write_trial
 
+from ray_asng.checkpoints import REPORTS_FILE
 from ray_asng.results.collect import collect
 from ray_asng.results.schema import COLUMNS, KEY, failed_trials, recorded_command
 
@@ -78,6 +80,41 @@ def test_a_report_behind_the_torn_half_of_another_is_kept(tmp_path):
     torn = (place / "result.json").read_text()[:-200]
     (place / "result.json").write_text(torn + json.dumps(tune_report("aaaaa_00000", 3, reports[2])) + "\n")
     assert [row["iteration"] for row in collect(tmp_path / "exp").to_pylist()] == [1, 2, 3]
+
+
+def write_second_copy(place, number, trial, reports):
+    """A checkpoint folder with the reports that a trial has made before it, first iteration first."""
+    folder = place / f"checkpoint_{number:06d}"
+    folder.mkdir()
+    lines = [json.dumps(tune_report(trial, iteration, report)) for iteration, report in reports.items()]
+    (folder / REPORTS_FILE).write_bytes(gzip.compress("\n".join(lines).encode()))
+    return folder
+
+
+def test_reports_that_tunes_file_lacks_are_taken_from_the_checkpoint_and_no_others(tmp_path):
+    reports = search_reports("asng", 0, epochs=5, done=4)
+    place = write_trial(tmp_path / "exp", "aaaaa_00000", reports)
+    whole = collect(tmp_path / "exp")
+    second = {number: {**report, "train_loss": 77.0} for number, report in enumerate(reports, start=1)}
+    write_second_copy(place, 0, "aaaaa_00000", second)
+    assert collect(tmp_path / "exp").equals(whole)
+    lines = (place / "result.json").read_text().splitlines(keepends=True)
+    (place / "result.json").write_text(lines[1] + lines[3][:200])
+    losses = [reports[1]["train_loss"] if number == 2 else 77.0 for number in range(1, 5)]
+    assert collect(tmp_path / "exp")["train_loss"].to_pylist() == losses
+
+
+def test_reports_that_the_newest_checkpoint_lacks_or_cannot_give_are_taken_from_older_ones(tmp_path):
+    """It lacks those of before the trial took over another's, and gives none if it is damaged."""
+    reports = dict(enumerate(search_reports("asng", 0, epochs=5, done=4), start=1))
+    place = write_trial(tmp_path / "exp", "aaaaa_00000", list(reports.values()))
+    whole = collect(tmp_path / "exp")
+    (place / "result.json").write_text("")
+    write_second_copy(place, 0, "aaaaa_00000", {1: reports[1], 2: {**reports[2], "train_loss": 77.0}})
+    write_second_copy(place, 1, "aaaaa_00000", {2: reports[2], 3: reports[3], 4: reports[4]})
+    damaged = write_second_copy(place, 2, "aaaaa_00000", reports) / REPORTS_FILE
+    damaged.write_bytes(damaged.read_bytes()[:-20])
+    assert collect(tmp_path / "exp").equals(whole)
 
 
 @pytest.mark.parametrize("spelled", [math.nan, "null", "nan"])

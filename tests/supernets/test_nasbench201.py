@@ -11,9 +11,10 @@ from torch import nn
 
 from ray_asng import OneOf, Supernet, registry
 from ray_asng.supernets.cells import Cell, ReductionBlock
+from ray_asng.supernets.depthwise import AveragePooling
 from ray_asng.supernets.nasbench201 import NASBench201
 from ray_asng.supernets.nasbench201_space import OPERATIONS, from_string, nasbench201_space
-from ray_asng.supernets.operations import ReLUConvBN, Zero, average_pooling
+from ray_asng.supernets.operations import ReLUConvBN, Zero
 
 IMAGES = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -130,7 +131,7 @@ def test_a_convolution_edge_is_relu_convolution_batch_norm(kernel, stride, affin
 
 
 def test_average_pooling_counts_only_what_lies_inside():
-    torch.testing.assert_close(average_pooling()(IMAGES), plain_average(IMAGES))
+    torch.testing.assert_close(AveragePooling()(IMAGES), plain_average(IMAGES))
 
 
 def test_zero_gives_zeros_without_a_graph_in_the_layout_of_its_input():

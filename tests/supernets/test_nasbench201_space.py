@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 import torch
 
+from ray_asng.supernets.depthwise import AveragePooling
 from ray_asng.supernets.nasbench201_space import EDGES, OPERATIONS, edge_name, from_string, nasbench201_space, to_string
-from ray_asng.supernets.operations import ReLUConvBN, average_pooling
+from ray_asng.supernets.operations import ReLUConvBN
 
 NONE = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
 MIXED = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_3x3~2|"
@@ -231,7 +232,7 @@ def test_a_cell_computes_what_its_canonical_form_computes_with_the_same_weights(
         bank[kind] = [ReLUConvBN(2, 2, kernel, stride=1, affine=True).double() for _ in range(6)]
         for operation in bank[kind]:
             torch.nn.init.normal_(operation.norm.bias)
-    bank["avg_pool_3x3"] = average_pooling()
+    bank["avg_pool_3x3"] = AveragePooling()
     images = torch.rand(2, 2, 4, 4, dtype=torch.float64)
     space, rng = nasbench201_space(), np.random.default_rng(0)
     checked = 0

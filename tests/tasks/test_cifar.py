@@ -1,5 +1,7 @@
 import hashlib
 import pickle
+import subprocess
+import sys
 from urllib.error import URLError
 
 import numpy as np
@@ -9,6 +11,7 @@ from PIL import Image
 from torchvision.datasets import CIFAR10, CIFAR100
 
 from ray_asng import tasks
+from ray_asng.tasks.cifar_files import CIFAR_FILES
 
 
 def write_part(folder, name, label_key, num_labels, count, seed):
@@ -85,6 +88,28 @@ def test_the_files_are_unpickled_once_and_the_data_folder_is_left_as_it_was(root
 
     monkeypatch.setattr(CIFAR10, "__init__", refuse)
     assert np.array_equal(raw(tasks.cifar10(data_dir=root), "train_valid"), first)
+
+
+@pytest.mark.parametrize("name", CIFAR_FILES)
+def test_the_files_have_the_names_that_torchvision_gives_them(name):
+    files = CIFAR_FILES[name]
+    assert files.dataset in (CIFAR10, CIFAR100)
+    assert files.folder == files.dataset.base_folder
+    assert list(files.train_files) == [file for file, _ in files.dataset.train_list]
+    assert list(files.test_files) == [file for file, _ in files.dataset.test_list]
+    assert files.meta_file == files.dataset.meta["filename"]
+
+
+def test_a_start_from_decoded_copies_loads_neither_torchvision_nor_ray_nor_scipy(root):
+    tasks.cifar10(data_dir=root)
+    code = (
+        "import sys\n"
+        "from ray_asng import tasks\n"
+        f"task = tasks.cifar10(data_dir={str(root)!r})\n"
+        "print(task.size('train_valid'), *({'torchvision', 'ray', 'scipy', 'sklearn', 'pyarrow'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "30\n", done.stderr
 
 
 def test_size_and_subset_cut_the_data(root):
