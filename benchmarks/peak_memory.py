@@ -1,15 +1,16 @@
 """Memory of a step: what autograd keeps of one pass, and the peak of a process that does nothing else.
 
 As a program, `peak_memory.py CASE WORK` is such a process: it takes a few steps and prints its peak resident memory.
+Linux only.
 """
 
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import torch
 from measured_networks import CASES, SMOKE, Case, largest, make_search, plain_child
@@ -99,6 +100,16 @@ def peak_bytes(case: str, work: str) -> int:
     return int(done.stdout)
 
 
+def own_peak_bytes() -> int:
+    """Peak resident memory of this process, in bytes.
+
+    Not that of `resource.getrusage`, which on Linux begins with the peak of the process that started this one.
+    """
+    status = Path("/proc/self/status").read_text()
+    (line,) = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return 1024 * int(line.split()[1])
+
+
 def main(name: str, work: str) -> None:
     torch.set_num_threads(1)
     case = {**CASES, **SMOKE}[name]
@@ -106,7 +117,7 @@ def main(name: str, work: str) -> None:
         WORKS[work](case)
     else:
         run_method(case, work)
-    print(1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    print(own_peak_bytes())
 
 
 if __name__ == "__main__":

@@ -124,7 +124,10 @@ class ASNG(SamplingOptimizer):
     def tell(self, proposals: Sequence[Proposal | Mapping[str, Value]], losses: Sequence[float] | Floats) -> None:
         """One update from all that is given; see `update`."""
         options, values = self.distribution.arrays(proposals)
-        self.update(options, values, np.asarray(losses, dtype=np.float64))
+        told = np.asarray(losses, dtype=np.float64)
+        # Options were drawn or looked up by name: looking at each again would take a tenth of the whole update.
+        self.distribution.check_shapes(options, values, told)
+        self._move(options, values, told)
 
     def update(self, options: Ints, values: Floats, losses: Floats) -> None:
         """One step of the distribution and of its step size. Equal losses, or equal samples, change nothing.
@@ -139,6 +142,9 @@ class ASNG(SamplingOptimizer):
         """
         options, values, losses = np.asarray(options), np.asarray(values), np.asarray(losses, dtype=np.float64)
         self.distribution.check(options, values, losses)
+        self._move(options, values, losses)
+
+    def _move(self, options: Ints, values: Floats, losses: Floats) -> None:
         direction = self.distribution.direction(options, values, ranking_utility(losses))
         if direction is None:
             return

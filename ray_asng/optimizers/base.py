@@ -42,11 +42,26 @@ class Proposal:
     version: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one step of a search (a weight step and an architecture step) costs with a method.
+
+    Attributes:
+        forward: forward passes, in passes of one path.
+        backward: backward passes, likewise.
+        memory: "one path" or "all options": what a pass with gradients keeps at a time.
+    """
+
+    forward: float
+    backward: float
+    memory: str
+
+
 class Optimizer(ABC):
     """What both kinds share. Subclass `SamplingOptimizer` or `MixingOptimizer`, not this.
 
-    `convergence_limit`, `finalize`, `reseed`, `on_epoch_end` and `metrics` are hooks: they do next to nothing and are
-    there to be replaced.
+    `convergence_limit`, `finalize`, `reseed`, `on_epoch_end`, `cost` and `metrics` are hooks: they do next to nothing
+    and are there to be replaced.
     """
 
     space: SearchSpace
@@ -102,6 +117,11 @@ class SamplingOptimizer(Optimizer):
     samples: int = 2
     least_samples: int = 1
 
+    @property
+    def cost(self) -> Cost:
+        """Paths of `samples` proposals in the weight step, with gradients, and as many in the architecture step."""
+        return Cost(forward=2.0 * self.samples, backward=self.samples, memory="one path")
+
     @abstractmethod
     def ask(self, count: int) -> list[Proposal]:
         """Draw `count` proposals from the present distribution."""
@@ -134,6 +154,12 @@ class Problem(Protocol):
 class MixingOptimizer(Optimizer):
     """Learns from the gradient of a loss by the weights with which options are mixed."""
 
+    @property
+    def cost(self) -> Cost:
+        """Both steps run all options forward and backward."""
+        options = mean_options(self.space)
+        return Cost(forward=2.0 * options, backward=2.0 * options, memory="all options")
+
     @abstractmethod
     def weights_for_training(self) -> dict[str, torch.Tensor]:
         """Decision name -> (K,) mixing weights, without gradient, for the next step of the supernet's weights."""
@@ -141,6 +167,11 @@ class MixingOptimizer(Optimizer):
     @abstractmethod
     def architecture_step(self, problem: Problem) -> float:
         """Move the architecture once; return the loss that it saw."""
+
+
+def mean_options(space: SearchSpace) -> float:
+    """Options of a categorical decision, on the average: passes of one path that a mixture of all options costs."""
+    return float(np.mean([len(decision.options) for decision in space.categorical]))
 
 
 def categorical_only(space: SearchSpace, method: str) -> None:

@@ -107,14 +107,18 @@ class Distribution:
         pairs = [(p.options, p.values) if isinstance(p, Proposal) else self.space.encode(p) for p in proposals]
         return np.array([options for options, _ in pairs]), np.array([values for _, values in pairs])
 
-    def check(self, options: Ints, values: Floats, losses: Floats) -> None:
-        """Raise ValueError unless the shapes are (N, D), (N, M), (N,), values finite, and every option exists."""
+    def check_shapes(self, options: Ints, values: Floats, losses: Floats) -> None:
+        """Raise ValueError unless the shapes are (N, D), (N, M), (N,)."""
         count = len(losses)
         shapes = options.shape, values.shape, losses.shape
         expected = (count, len(self.num_options)), (count, len(self.mean)), (count,)
         if shapes != expected:
             name, shape, got = next(told for told in zip(_TOLD, expected, shapes, strict=True) if told[1] != told[2])
             raise ValueError(f"{name} must have shape {shape} for {count} losses of this space, got {got}")
+
+    def check(self, options: Ints, values: Floats, losses: Floats) -> None:
+        """Raise ValueError unless the shapes are (N, D), (N, M), (N,), values finite, and every option exists."""
+        self.check_shapes(options, values, losses)
         if len(self.mean) and not np.isfinite(values).all():
             raise ValueError("values must be finite: they are draws of the integer and real decisions, not losses")
         if options.dtype.kind != "i":

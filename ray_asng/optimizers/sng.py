@@ -68,7 +68,7 @@ class SNG(SamplingOptimizer):
         """One step from all that is given. Equal losses, or equal samples, change nothing."""
         options, values = self.distribution.arrays(proposals)
         losses = np.asarray(losses, dtype=np.float64)
-        self.distribution.check(options, values, losses)
+        self.distribution.check_shapes(options, values, losses)
         direction = self.distribution.direction(options, values, ranking_utility(losses))
         if direction is not None:
             self.distribution.move(direction, self.step)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 _FAST_COLUMNS = 3
+_FAST_CHANNELS = 32
 
 
 class DepthwiseConv2d(nn.Conv2d):
@@ -43,7 +44,8 @@ class DepthwiseConv2d(nn.Conv2d):
     def forward(self, inputs: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape."""
         weight = self.weight
-        if inputs.device.type != "cpu" or not torch.is_grad_enabled() or not weight.requires_grad:
+        learns = torch.is_grad_enabled() and weight.requires_grad
+        if inputs.device.type != "cpu" or not learns or not self._has_short_way(*inputs.shape[2:]):
             plain: Tensor = self._conv_forward(inputs, weight, None)
             return plain
         if torch.is_autocast_enabled("cpu"):
@@ -51,6 +53,13 @@ class DepthwiseConv2d(nn.Conv2d):
             inputs, weight = inputs.to(precision), weight.to(precision)
         output: Tensor = _DepthwiseConvolution.apply(inputs, weight, self.dilation[0])
         return output
+
+    def _has_short_way(self, height: int, width: int) -> bool:
+        (rows, columns), dilation = self.kernel_size, self.dilation[0]
+        if dilation == 1:
+            return columns > _FAST_COLUMNS
+        # Phases smaller than the kernel take as long as the dilated image.
+        return height // dilation >= rows and width // dilation >= columns
 
 
 class _DepthwiseConvolution(torch.autograd.Function):
@@ -142,9 +151,11 @@ class AveragePooling(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape."""
-        if inputs.device.type != "cpu":
-            return functional.avg_pool2d(inputs, 3, stride=1, padding=1, count_include_pad=False)
         channels, height, width = inputs.shape[1:]
+        # Along many channels torch's own pooling is fast, if they lie side by side.
+        is_fast = channels >= _FAST_CHANNELS and inputs.is_contiguous(memory_format=torch.channels_last)
+        if inputs.device.type != "cpu" or is_fast:
+            return functional.avg_pool2d(inputs, 3, stride=1, padding=1, count_include_pad=False)
         with torch.autocast("cpu", enabled=False):
             sums = _convolve(inputs, inputs.new_ones(channels, 1, 3, 3), 1)
             return sums * _shares(height, width, inputs.dtype)
