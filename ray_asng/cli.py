@@ -304,8 +304,9 @@ def collect(experiment: Path, output: Path, overwrite: bool) -> None:
 def repair(experiment: Path) -> None:
     """Let interrupted trials of EXPERIMENT go on from their newest good checkpoint.
 
-    For an experiment of Ray Tune, or the output folder of a job, that no longer runs and of which a checkpoint is
-    damaged. Afterwards resume it as usual. Damaged checkpoints and the former state are kept under other names.
+    For an experiment of Ray Tune, or the output folder of a job, that no longer runs and of which a checkpoint, or the
+    state that its driver was copying when it was killed, is damaged. Afterwards resume it as usual. Damaged
+    checkpoints and the former state are kept under other names.
     """
     from ray_asng.raytune.repair import repair as repair_experiment
     from ray_asng.results.collect import experiment_folders
@@ -313,12 +314,16 @@ def repair(experiment: Path) -> None:
     done = [repair_experiment(folder.resolve()) for folder in experiment_folders(experiment)]
     for line in (line for repaired in done for line in repaired.lines):
         click.echo(line)
+    for path in (path for repaired in done for path in repaired.copied):
+        click.echo(f"{path.name}: was cut, and is whole again from the driver's own copy")
     backups = [str(repaired.backup) for repaired in done if repaired.backup]
-    if not backups:
+    changed = [repaired for repaired in done if repaired.backup or repaired.copied]
+    if not changed:
         click.echo("\nNo checkpoint is damaged; nothing was changed.")
         return
-    click.echo(f"\nThe former state is kept in {', '.join(backups)}.")
-    for next_step in dict.fromkeys(repaired.next_step for repaired in done if repaired.backup):
+    if backups:
+        click.echo(f"\nThe former state is kept in {', '.join(backups)}.")
+    for next_step in dict.fromkeys(repaired.next_step for repaired in changed):
         click.echo(f"Go on with: {next_step}")
 
 

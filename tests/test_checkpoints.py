@@ -324,11 +324,12 @@ def test_without_repair_the_error_of_the_trial_says_what_to_do(interrupted, tmp_
 def test_an_experiment_that_tune_cannot_read_either_is_refused(interrupted, tmp_path, content, words):
     from ray_asng.raytune.repair import repair
 
-    shutil.copytree(interrupted[0], tmp_path / "exp")
-    for state in (tmp_path / "exp").glob("experiment_state-*.json"):
+    # Under another name, so that Ray's own copy of it is not found.
+    shutil.copytree(interrupted[0], tmp_path / "moved")
+    for state in (tmp_path / "moved").glob("experiment_state-*.json"):
         state.unlink() if content is None else state.write_text(content)
     with pytest.raises((ValueError, FileNotFoundError), match=words):
-        repair(tmp_path / "exp")
+        repair(tmp_path / "moved")
 
 
 @pytest.mark.ray

@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "optimizers": {"space"},
     "supernets": {"space"},
     "tasks": {"space"},
-    "tabular": {"space"},
+    "tabular": {"space", "tasks"},
     "checkpoints": set(),
     "results": {"registry", "checkpoints"},
     "__main__": {"cli"},

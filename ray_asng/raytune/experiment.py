@@ -22,6 +22,7 @@ from ray.tune.search.basic_variant import BasicVariantGenerator
 
 from ray_asng.config import SearchConfig
 from ray_asng.raytune.retrain_trainable import CHECKPOINT_FILE, RetrainTrainable, build_retraining
+from ray_asng.raytune.staging import finish_copy
 from ray_asng.raytune.state_file import load_state
 from ray_asng.raytune.stopper import SearchStopper
 from ray_asng.raytune.trainable import SearchTrainable
@@ -205,6 +206,7 @@ def _fit(
     storage = (job.output / "tune").resolve()
     path = str(storage / name)
     if tune.Tuner.can_restore(path):
+        finish_copy(Path(path))  # a driver that was killed in the midst of it left a state that Tune cannot read
         return _whole(tune.Tuner.restore(path, trainable, resume_unfinished=True, resume_errored=True).fit())
     columns = {column.format(metric=metric): column.format(metric=metric) for column in _SHOWN[name]}
     tuner = tune.Tuner(

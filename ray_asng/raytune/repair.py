@@ -17,9 +17,8 @@ from typing import Any
 from ray import cloudpickle
 
 from ray_asng.checkpoints import checkpoints, damage_of_folder, free_name, how_to_go_on, number, set_aside
+from ray_asng.raytune.staging import STATES, finish_copy
 from ray_asng.results.store import write_text
-
-_STATES = "experiment_state-*.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +27,13 @@ class Repair:
 
     Attributes:
         lines: a sentence for each trial that has begun.
+        copied: files that were torn and are whole again.
         backup: the state file as it was before; None if nothing was damaged, and so nothing changed.
         next_step: the command or call that goes on with the experiment.
     """
 
     lines: tuple[str, ...]
+    copied: tuple[Path, ...]
     backup: Path | None
     next_step: str
 
@@ -40,8 +41,9 @@ class Repair:
 def repair(experiment: Path) -> Repair:
     """Let Tune forget the damaged checkpoints of an experiment that is not running.
 
-    Afterwards an ordinary resume takes each of its trials up from its newest good checkpoint, and a trial that has
-    none from its beginning. A trial that had ended, but whose last checkpoint is damaged, runs its end once more.
+    If its driver was killed while it copied its files, they are copied again first (see `staging`). Afterwards an
+    ordinary resume takes each of its trials up from its newest good checkpoint, and a trial that has none from its
+    beginning. A trial that had ended, but whose last checkpoint is damaged, runs its end once more.
     Nothing is removed: a damaged folder is renamed to damaged_checkpoint_*, and the state file is copied first.
 
     Args:
@@ -51,6 +53,7 @@ def repair(experiment: Path) -> Repair:
         FileNotFoundError: no state file of Tune.
         ValueError: a state file that cannot be read.
     """
+    copied = tuple(finish_copy(experiment))
     path = _newest_state(experiment)
     text = path.read_text(encoding="utf-8")
     state = _parsed(path, text)
@@ -60,7 +63,7 @@ def repair(experiment: Path) -> Repair:
         trial.forget_damaged()
     lines = tuple(trial.sentence() for trial in begun)
     if not any(trial.damaged for trial in begun):
-        return Repair(lines, None, how_to_go_on(experiment))
+        return Repair(lines, copied, None, how_to_go_on(experiment))
     state["trial_data"] = [
         trial.to_json() if trial.damaged else entry for trial, entry in zip(trials, state["trial_data"], strict=True)
     ]
@@ -70,7 +73,7 @@ def repair(experiment: Path) -> Repair:
     # Only now: whoever is interrupted before this point repairs again, and finds them where they were.
     for folder in (folder for trial in begun for folder in trial.damaged if folder.is_dir()):
         set_aside(folder)
-    return Repair(lines, backup, how_to_go_on(experiment))
+    return Repair(lines, copied, backup, how_to_go_on(experiment))
 
 
 class _TrialState:
@@ -155,10 +158,10 @@ class _TrialState:
 
 def _newest_state(experiment: Path) -> Path:
     """The state file that Tune reads on restore: the last by name."""
-    states = sorted(experiment.glob(_STATES))
+    states = sorted(experiment.glob(STATES))
     if not states:
         raise FileNotFoundError(
-            f"{experiment} has no state file of Ray Tune ({_STATES}), so Tune cannot go on with it; start it anew. "
+            f"{experiment} has no state file of Ray Tune ({STATES}), so Tune cannot go on with it; start it anew. "
             f"What it has reported is read by `ray-asng collect {experiment}`"
         )
     return states[-1]

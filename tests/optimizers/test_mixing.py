@@ -1,4 +1,6 @@
-"""DARTS and GAEA on small problems with known gradients."""
+"""Mixing methods on small problems with known gradients; first-order DARTS and GAEA in full."""
+
+import functools
 
 import numpy as np
 import pytest
@@ -6,9 +8,17 @@ import torch
 
 from ray_asng import Categorical, Integer, SearchSpace
 from ray_asng.optimizers import DARTS, GAEA
+from ray_asng.optimizers.darts_2nd import SecondOrderDARTS
+from ray_asng.optimizers.drnas import DrNAS
 from ray_asng.optimizers.gaea import exponentiated_step
+from ray_asng.optimizers.gaea_gdas import GAEAGDAS
+from ray_asng.optimizers.gdas import GDAS
+from ray_asng.optimizers.snas import SNAS
+from ray_asng.testing.mixing import PlantedProblem
 
 SPACE = SearchSpace([Categorical("a", ("x", "y", "z")), Categorical("b", ("x", "y"))])
+
+METHODS = [DARTS, SecondOrderDARTS, SNAS, GDAS, GAEA, GAEAGDAS, DrNAS]
 
 
 SLOPES = {"a": torch.tensor([1.0, 0.0, 2.0]), "b": torch.tensor([0.0, 1.0])}
@@ -20,11 +30,12 @@ class Linear:
     parameters = ()
     learning_rate = 0.1
 
-    def __init__(self, reached=("a", "b")):
+    def __init__(self, reached=("a", "b"), split="valid"):
+        self.split = split
         self.slopes = {name: SLOPES[name] for name in reached}
 
     def loss(self, weights, split):
-        assert split == "valid"
+        assert split == self.split
         return sum((weights[name] * slope).sum() for name, slope in self.slopes.items())
 
 
@@ -68,20 +79,53 @@ def test_a_decision_that_the_pass_did_not_reach_stays(optimizer):
     np.testing.assert_allclose(optimizer.probabilities["b"], before, atol=1e-6)
 
 
-@pytest.mark.parametrize("method", [DARTS, GAEA])
+@pytest.mark.parametrize("method", METHODS)
 def test_states_are_copies(method):
     donor, one, other = (method(SPACE, seed=seed, learning_rate=0.1) for seed in range(3))
-    donor.architecture_step(Linear())
+    problem = PlantedProblem(SPACE)
+    donor.architecture_step(problem)
     state = donor.state_dict()
     one.load_state_dict(state)
-    one.architecture_step(Linear())
+    one.architecture_step(problem)
     other.load_state_dict(state)
-    other.architecture_step(Linear())
+    other.architecture_step(problem)
     for name in SPACE.names:
         assert np.array_equal(one.probabilities[name], other.probabilities[name])
 
 
-@pytest.mark.parametrize("method", [DARTS, GAEA])
+@pytest.mark.parametrize("method", METHODS)
 def test_numeric_decisions_are_refused_with_the_methods_that_take_them(method):
     with pytest.raises(ValueError, match=r"\['width'\] are numeric. Use a sampling method: asng"):
         method(SearchSpace([Integer("width", 1, 4)]))
+
+
+PLANTED = [
+    *METHODS,
+    functools.partial(SNAS, split="train"),
+    functools.partial(GAEA, split="train"),
+    functools.partial(DrNAS, regulariser="kl"),
+    functools.partial(DrNAS, regulariser=None),
+]
+
+
+@pytest.mark.parametrize("method", PLANTED)
+def test_the_planted_options_are_found_from_ten_of_ten_seeds(method):
+    problem, found = PlantedProblem(SPACE), []
+    for seed in range(10):
+        optimizer = method(SPACE, seed=seed, learning_rate=0.1)
+        for _ in range(40):
+            optimizer.architecture_step(problem)
+        found.append(dict(optimizer.most_likely()))
+    assert found == [{"a": "z", "b": "y"}] * 10
+
+
+def test_single_level_gaea_takes_the_same_step_on_the_training_loss():
+    bilevel, single = GAEA(SPACE), GAEA(SPACE, split="train")
+    bilevel.architecture_step(Linear())
+    single.architecture_step(Linear(split="train"))
+    np.testing.assert_array_equal(single.probabilities["a"], bilevel.probabilities["a"])
+
+
+def test_gaea_refuses_a_split_that_does_not_exist():
+    with pytest.raises(ValueError, match=r"split must be 'valid' \(bilevel\) or 'train' \(single level\), got 'test'"):
+        GAEA(SPACE, split="test")

@@ -18,6 +18,7 @@ from ray import tune
 from undisturbed import SMALL, assert_as_undisturbed, last_state, run_config, saved_iterations, trial_rows
 
 from ray_asng import SearchTrainable
+from ray_asng.raytune.staging import finish_copy
 
 pytestmark = pytest.mark.ray
 
@@ -81,6 +82,7 @@ def test_an_experiment_whose_driver_was_killed_is_restored_as_if_nothing_had_hap
     driver.wait()
     # Its orphaned trials may run on for a moment.
     wait_until(lambda: not any(map(is_alive, processes(tmp_path))), "the trials did not end with their driver")
+    finish_copy(experiment)  # what `ray-asng repair` does where Tune was killed in the midst of copying its state
     saved = registered_epochs(experiment)
     begun = {seed: len(epochs(tmp_path, seed)) for seed in (0, 1)}
 
