@@ -262,7 +262,10 @@ class Search:
         return in_format(inputs, self._memory_format), targets
 
     def features(self, inputs: Any) -> Any:
-        """What every way of running the network on `inputs` computes first, on the first device."""
+        """What every way of running the network on a batch of inputs computes first, on the first device.
+
+        The inputs themselves if the module has no `before_choices`.
+        """
         with self._precision():
             return self.supernet.before_choices(inputs)
 
@@ -281,7 +284,14 @@ class Search:
     def loss_and_score(
         self, features: Any, targets: torch.Tensor, way: Way, place: int = 0
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Loss with its graph, and metric, of one way of running network number `place` from `features`."""
+        """Loss with its graph, and metric, of one way of running the network; both scalars on the first device.
+
+        Args:
+            features: of the batch, from `features`, on the device of network number `place`.
+            targets: of the batch, on the first device.
+            way: see `Supernet.forward`.
+            place: number of the network in `replicas`.
+        """
         outputs = self._outputs(features, way, place)
         return self.task.loss(outputs, targets), self.task.score(outputs, targets)
 

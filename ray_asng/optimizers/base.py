@@ -175,7 +175,7 @@ def mean_options(space: SearchSpace) -> float:
 
 
 def categorical_only(space: SearchSpace, method: str) -> None:
-    """Refuse a space that a mixing method cannot take.
+    """Refuse a space that a method for categorical decisions cannot take.
 
     Raises:
         ValueError: the space has integer or real decisions.
@@ -183,6 +183,6 @@ def categorical_only(space: SearchSpace, method: str) -> None:
     if space.numeric:
         names = [decision.name for decision in space.numeric]
         raise ValueError(
-            f"{method} mixes the options of a decision and takes categorical decisions only; {names} are numeric. "
+            f"{method} takes categorical decisions only; {names} are numeric. "
             "Use a sampling method: asng, sng or random_search."
         )
