@@ -23,6 +23,7 @@ from ray_asng.search import Device, Search
 from ray_asng.settings import SearchSettings, check_number, check_whole
 from ray_asng.space import nearest
 from ray_asng.supernets.supernet import Supernet
+from ray_asng.tabular.base import Table
 from ray_asng.tasks.base import Task
 
 Builder = Callable[..., Any]
@@ -47,6 +48,11 @@ class SearchConfig:
             method that samples paths can use several whole GPUs, at most as many as paths of a step.
         memory_fraction: share of a GPU's memory that the trial may allocate; the allocated fraction of the GPU if None.
         data_dir: folder of data sets; the environment variable RAY_ASNG_DATA if None.
+        table: name, class or function building a table (`tabular.base.Table`) from **table_options. What the
+            architecture found so far reached there is reported with every epoch, and has no influence on the search.
+        ranked_cells: random architectures whose inherited loss is compared with the table after the last epoch.
+        label: what reports call the trial; the method by default, with the settings in which its trials differ.
+        setting: what was varied in the trial of a sweep, "key=value"; for reports.
     """
 
     method: str | Builder = "asng"
@@ -64,6 +70,11 @@ class SearchConfig:
     gpus: float | None = None
     memory_fraction: float | None = None
     data_dir: str | None = None
+    table: str | Builder | None = None
+    table_options: Mapping[str, Any] = field(default_factory=dict)
+    ranked_cells: int = 0
+    label: str = ""
+    setting: str = ""
 
     @classmethod
     def from_mapping(cls, config: Mapping[str, Any], objects: Mapping[str, Any] | None = None) -> SearchConfig:
@@ -91,9 +102,9 @@ class SearchConfig:
         return cls(settings=settings, **{key: own[key] for key in fields if key in own})
 
     def __post_init__(self) -> None:
-        for name in ("seed", "split_seed"):
+        for name in ("seed", "split_seed", "ranked_cells"):
             check_whole(name, getattr(self, name), 0)
-        for name in ("method_options", "space_options", "task_options"):
+        for name in ("method_options", "space_options", "task_options", "table_options"):
             if not isinstance(getattr(self, name), Mapping):
                 raise ValueError(f"{name} must be a dict from option to value, got {getattr(self, name)!r}")
         if self.cpus is not None:
@@ -110,6 +121,16 @@ class SearchConfig:
         self._check_method_on_gpus()
         _check_options("space", self.space_builder, self.space_options)
         self._check_task()
+        self._check_table()
+
+    def _check_table(self) -> None:
+        if self.table is not None:
+            _check_options("table", registry.tables.resolve(self.table), self.table_options)
+        elif self.table_options or self.ranked_cells:
+            raise ValueError(
+                f"table_options={dict(self.table_options)!r} and ranked_cells={self.ranked_cells} say something of a "
+                f"table, and there is none; name one of {sorted(registry.tables)} as table"
+            )
 
     def _check_method_on_gpus(self) -> None:
         """What `Search` would refuse too, but in a trial: said before any starts, where the method is a class."""
@@ -160,6 +181,15 @@ class SearchConfig:
         given = {key: value for key, value in common.items() if value is not None}
         task: Task = self.task_builder(**_accepted(self.task_builder, given), **self.task_options)
         return task
+
+    def build_table(self) -> Table | None:
+        """The table, if there is one; its file is looked for in `data_dir`."""
+        if self.table is None:
+            return None
+        builder = registry.tables.resolve(self.table)
+        given = {} if self.data_dir is None else {"data_dir": self.data_dir}
+        table: Table = builder(**_accepted(builder, given), **self.table_options)
+        return table
 
     def build_module(self, task: Task, **options: Any) -> nn.Module:
         """The module with choices, for the classes and channels of `task`; `options` go over `space_options`."""

@@ -83,11 +83,21 @@ methods = Registry(
     {
         "asng": "ray_asng.optimizers.asng:ASNG",
         "sng": "ray_asng.optimizers.sng:SNG",
+        "natural_adam": "ray_asng.optimizers.natural_adam:NaturalAdam",
+        "reinforce": "ray_asng.optimizers.reinforce:REINFORCE",
+        "evolution": "ray_asng.optimizers.evolution:RegularizedEvolution",
         "random_search": "ray_asng.optimizers.random_search:RandomSearch",
+        "rsps": "ray_asng.optimizers.rsps:RSPS",
         "darts": "ray_asng.optimizers.darts:DARTS",
+        "darts_2nd": "ray_asng.optimizers.darts_2nd:SecondOrderDARTS",
+        "snas": "ray_asng.optimizers.snas:SNAS",
+        "gdas": "ray_asng.optimizers.gdas:GDAS",
         "gaea": "ray_asng.optimizers.gaea:GAEA",
+        "gaea_gdas": "ray_asng.optimizers.gaea_gdas:GAEAGDAS",
+        "drnas": "ray_asng.optimizers.drnas:DrNAS",
     },
 )
+tables = Registry("table", {"nasbench201": "ray_asng.tabular.nasbench201:NASBench201Table"})
 spaces = Registry("space", {"nasbench201": "ray_asng.supernets.nasbench201:NASBench201"})
 tasks = Registry(
     "task",

@@ -59,3 +59,16 @@ class Replicas:
                     copied.copy_(parameter, non_blocking=True)
             for buffer, copied_buffer in zip(self._buffers[0], buffers, strict=True):
                 copied_buffer.copy_(buffer, non_blocking=True)
+
+
+def listed(device: torch.device | str | Sequence[torch.device | str]) -> tuple[torch.device, ...]:
+    """The devices of a search as a tuple.
+
+    Raises:
+        ValueError: none, or devices of several kinds.
+    """
+    given = [device] if isinstance(device, torch.device | str) else list(device)
+    devices = tuple(torch.device(each) for each in given)
+    if len({each.type for each in devices}) != 1:
+        raise ValueError(f"the devices of a search must be of one kind and at least one, got {given!r}")
+    return devices

@@ -21,14 +21,15 @@ from typing import Any, TypeAlias
 
 import torch
 
-from ray_asng.concentration import convergence, entropy, is_nearly_uniform
 from ray_asng.device_memory import explained_when_out_of_memory, peak_memory_bytes
 from ray_asng.nested import map_tensors
 from ray_asng.optimizers.base import MixingOptimizer, Optimizer, SamplingOptimizer
+from ray_asng.passes import Passes
 from ray_asng.randomness import drawing_from, load_noise, noise_generators, spawn_seeds
-from ray_asng.replicas import Replicas
+from ray_asng.replicas import Replicas, listed
 from ray_asng.settings import MEMORY_FORMATS, PRECISIONS, SearchSettings, cosine, in_format, lay_out
 from ray_asng.space import Architecture, SearchSpace, Value
+from ray_asng.standing import standing
 from ray_asng.state import check_format, load_moments, load_weights
 from ray_asng.steps import MixedSteps, SampledSteps
 from ray_asng.stream import IndexStream
@@ -39,8 +40,11 @@ from ray_asng.tasks.base import Task
 
 Device: TypeAlias = torch.device | str
 
-STATE_FORMAT = 2
+STATE_FORMAT = 3
 _RANKING_EXAMPLES = 2048
+
+# Steps whose validation loss no method asks for are watched now and then, so that every epoch has one to report.
+_STEPS_BETWEEN_LOSSES = 10
 
 
 class Search:
@@ -60,6 +64,8 @@ class Search:
         devices: all of them.
         epoch: epochs done.
         evaluations: losses of architectures that the optimizer was given.
+        steps: weight steps done.
+        passes: what it has cost so far; scoring the likeliest path for the report is left out.
         report: what the last epoch returned; empty before the first.
         architecture: the best architecture known: the most likely one, after the last epoch what `finalize` chose.
 
@@ -88,7 +94,7 @@ class Search:
         if not isinstance(optimizer, (SamplingOptimizer, MixingOptimizer)):
             raise TypeError(f"an optimizer is a SamplingOptimizer or a MixingOptimizer, got {type(optimizer)}")
         self.settings = settings or SearchSettings()
-        self.devices = _listed(device)
+        self.devices = listed(device)
         self.device = self.devices[0]
         self._memory_format = MEMORY_FORMATS[self.settings.memory_format]
         with self._explained("when the search was built"):
@@ -107,6 +113,8 @@ class Search:
         )
         self.epoch = 0
         self.evaluations = 0
+        self.steps = 0
+        self.passes = Passes()
         self.wall_seconds = 0.0
         self.report: dict[str, Any] = {}
         self._final: Architecture | None = None
@@ -134,7 +142,7 @@ class Search:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Weight steps of an epoch."""
+        """Weight steps of an epoch, unless its passes are given (`passes_per_epoch`)."""
         return self.settings.steps_per_epoch or self.train_stream.batches_per_pass
 
     @property
@@ -168,10 +176,13 @@ class Search:
         for network in self.replicas.networks:
             network.train()
         with drawing_from(*self.noise):
-            for step in range(self.steps_per_epoch):
-                self._set_learning_rate(self.epoch * self.steps_per_epoch + step)
+            step = 0
+            while step == 0 or not self._is_epoch_full(step):
+                self._set_learning_rate(step)
                 self._steps.weight_step(train)
-                self._steps.architecture_step(valid, learn=self.epoch >= self.settings.warmup_epochs)
+                self._architecture_step(step, valid)
+                step += 1
+        self.steps += step
         self.epoch += 1
         self.optimizer.on_epoch_end(self.epoch, self.settings.epochs)
         if self.is_done:
@@ -191,13 +202,26 @@ class Search:
             f"train_{self.task.metric}": train.score,
             f"valid_{self.task.metric}": valid.score,
             f"path_{self.task.metric}": path_score,
-            **self._describe(),
+            **standing(self),
             "samples_per_second": (train.examples + valid.examples) / seconds,
             "wall_seconds": self.wall_seconds,
             "device_seconds": self.wall_seconds * self._devices_in_use,
             "peak_memory_bytes": peak_memory_bytes(self.devices),
         }
         return dict(self.report)
+
+    def _is_epoch_full(self, step: int) -> bool:
+        """Whether the epoch ends before step number `step`."""
+        wanted = self.settings.passes_per_epoch
+        return step >= self.steps_per_epoch if wanted is None else self.passes.total >= (self.epoch + 1) * wanted
+
+    def _architecture_step(self, step: int, valid: Tally) -> None:
+        seen = valid.examples
+        is_learning = self.epoch >= self.settings.warmup_epochs
+        if is_learning and step % self.optimizer.architecture_every == 0:
+            self._steps.architecture_step(valid, learn=True)
+        if valid.examples == seen and step % _STEPS_BETWEEN_LOSSES == 0:
+            self._steps.architecture_step(valid, learn=False)
 
     @property
     def _devices_in_use(self) -> int:
@@ -210,50 +234,31 @@ class Search:
         )
         return explained_when_out_of_memory(self.devices, doing, remedy)
 
-    def _describe(self) -> dict[str, Any]:
-        """Where the distribution stands."""
-        probabilities = self.optimizer.probabilities
-        return {
-            "learning_rate": float(self.weight_optimizer.param_groups[0]["lr"]),
-            "convergence": convergence(self.space, probabilities),
-            "convergence_limit": self.optimizer.convergence_limit,
-            "stable_epochs": self._stable_epochs(),
-            "entropy": entropy(self.space, probabilities),
-            "parameter_free_share": self.supernet.parameter_free_share(self.architecture),
-            "architecture": self.architecture.to_json(),
-            "probabilities": [[round(float(p), 6) for p in probabilities[name]] for name in self.space.names],
-            "evaluations": self.evaluations,
-            **self.optimizer.metrics(),
-        }
+    def evaluate(
+        self, architecture: Mapping[str, Value], split: str = "valid", examples: int | None = None
+    ) -> tuple[float, float]:
+        """Mean loss and metric of a path, without augmentation, batch norm by batch.
 
-    def _stable_epochs(self) -> int:
-        """Epochs since the most likely architecture last changed.
-
-        0 during warm-up, and while the distribution is nearly uniform: what is likeliest then is an accident.
+        Args:
+            architecture: of the path.
+            split: "train", "valid" or "test".
+            examples: at most so many, the first ones of the split; all by default.
         """
-        is_same = self.optimizer.most_likely().to_json() == self.report.get("architecture")
-        is_learning = self.epoch > self.settings.warmup_epochs
-        if not (is_same and is_learning) or is_nearly_uniform(self.space, self.optimizer.probabilities):
-            return 0
-        return int(self.report["stable_epochs"]) + 1
-
-    def evaluate(self, architecture: Mapping[str, Value], split: str = "valid") -> tuple[float, float]:
-        """Mean loss and metric of a path on a whole split, without augmentation, batch norm by batch."""
-        return self._score(architecture, split, self.task.size(split))
-
-    def _ranking_loss(self, architecture: Mapping[str, Value]) -> float:
-        """What `finalize` ranks by: the loss on the same examples for every architecture, bounded in number."""
-        self.evaluations += 1
-        return self._score(architecture, "valid", min(self.task.size("valid"), _RANKING_EXAMPLES))[0]
-
-    def _score(self, architecture: Mapping[str, Value], split: str, examples: int) -> tuple[float, float]:
+        size = self.task.size(split)
         with drawing_from(*self.noise), scoring(self.supernet):
             return score_split(
                 self.task,
                 split,
-                examples,
+                size if examples is None else min(examples, size),
                 lambda inputs: self._outputs(self.features(in_format(inputs, self._memory_format)), architecture),
             )
+
+    def _ranking_loss(self, architecture: Mapping[str, Value]) -> float:
+        """What `finalize` ranks by: the loss on the same examples for every architecture, bounded in number."""
+        examples = min(self.task.size("valid"), _RANKING_EXAMPLES)
+        self.evaluations += 1
+        self.passes.forward += examples / self.settings.batch_size
+        return self.evaluate(architecture, examples=examples)[0]
 
     def batch(self, split: str) -> tuple[Any, torch.Tensor]:
         """The next augmented batch of `split`, 'train' or 'valid', laid out in the memory format of the search."""
@@ -293,7 +298,9 @@ class Search:
             place: number of the network in `replicas`.
         """
         outputs = self._outputs(features, way, place)
-        return self.task.loss(outputs, targets), self.task.score(outputs, targets)
+        loss = self.task.loss(outputs, targets)
+        self.passes.add(self.replicas.networks[place].passes, loss)
+        return loss, self.task.score(outputs, targets)
 
     def step_weights(self) -> None:
         """One step of the weights that have a gradient; the others are left as they are."""
@@ -305,7 +312,12 @@ class Search:
             parameter.grad = None
 
     def _set_learning_rate(self, step: int) -> None:
-        factor = cosine(step, self.settings.epochs * self.steps_per_epoch)
+        wanted = self.settings.passes_per_epoch
+        if wanted is None:
+            done, whole = float(self.epoch * self.steps_per_epoch + step), float(self.steps_per_epoch)
+        else:
+            done, whole = self.passes.total, wanted
+        factor = cosine(done, self.settings.epochs * whole)
         for group, initial in zip(self.weight_optimizer.param_groups, self._initial_rates, strict=True):
             group["lr"] = initial * factor
 
@@ -327,6 +339,8 @@ class Search:
             "noise": [generator.get_state() for generator in self.noise],
             "epoch": self.epoch,
             "evaluations": self.evaluations,
+            "steps": self.steps,
+            "passes": self.passes.state_dict(),
             "wall_seconds": self.wall_seconds,
             "final": None if self._final is None else dict(self._final),
             "report": self.report,
@@ -365,6 +379,8 @@ class Search:
         self.epoch = int(state["epoch"])
         load_noise(self.noise, state["noise"], (self.seed, self.epoch))
         self.evaluations = int(state["evaluations"])
+        self.steps = int(state["steps"])
+        self.passes.load_state_dict(state["passes"])
         self.wall_seconds = float(state["wall_seconds"])
         self.report = dict(state["report"])
         # A search that is given more epochs than the one it takes up has not decided yet.
@@ -378,14 +394,6 @@ class Search:
         """Leave the random streams that came with a state for own ones, from the seed, the epoch and `number`."""
         self._start_streams((self.seed, self.epoch, number))
         self.optimizer.reseed(self._optimizer_seed)
-
-
-def _listed(device: Device | Sequence[Device]) -> tuple[torch.device, ...]:
-    given = [device] if isinstance(device, torch.device | str) else list(device)
-    devices = tuple(torch.device(each) for each in given)
-    if len({each.type for each in devices}) != 1:
-        raise ValueError(f"the devices of a search must be of one kind and at least one, got {given!r}")
-    return devices
 
 
 def _in_float32(output: torch.Tensor) -> torch.Tensor:

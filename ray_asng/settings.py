@@ -28,9 +28,11 @@ class SearchSettings:
         epochs: length of the search.
         steps_per_epoch: weight steps (and architecture steps) of an epoch; by default one pass over the training
             half.
+        passes_per_epoch: instead of `steps_per_epoch`: an epoch ends as soon as the search has made that many forward
+            and backward passes (of one path on a batch) an epoch, so that methods can be compared at equal cost.
         batch_size: examples of a step.
         weight_optimizer: "sgd", "adamw", or a function from parameters to a `torch.optim.Optimizer`.
-        lr: of the weights at the start; follows a cosine to 0, step by step.
+        lr: of the weights at the start; follows a cosine to 0, step by step (by passes if these are given).
         momentum: of SGD.
         weight_decay: of SGD or AdamW.
         grad_clip: bound on the global norm of a weight step's gradient.
@@ -42,6 +44,7 @@ class SearchSettings:
 
     epochs: int = 50
     steps_per_epoch: int | None = None
+    passes_per_epoch: float | None = None
     batch_size: int = 64
     weight_optimizer: WeightOptimizer = "sgd"
     lr: float = 0.025
@@ -58,6 +61,13 @@ class SearchSettings:
             value = getattr(self, name)
             if value is not None:
                 check_whole(name, value, 1)
+        if self.passes_per_epoch is not None:
+            check_number("passes_per_epoch", self.passes_per_epoch, above=0.0)
+            if self.steps_per_epoch is not None:
+                raise ValueError(
+                    f"steps_per_epoch={self.steps_per_epoch} and passes_per_epoch={self.passes_per_epoch:g} both say "
+                    "how long an epoch is; give one of them"
+                )
         for name in ("lr", "grad_clip"):
             check_number(name, getattr(self, name), above=0.0)
         check_number("momentum", self.momentum, low=0.0, below=1.0)
@@ -87,9 +97,9 @@ class SearchSettings:
         return sgd
 
 
-def cosine(step: int, steps: int) -> float:
-    """Factor of the learning rate at step `step` of `steps`: from 1 to 0."""
-    return 0.5 * (1.0 + math.cos(math.pi * min(step / steps, 1.0)))
+def cosine(done: float, whole: float) -> float:
+    """Factor of the learning rate when `done` of `whole` (steps, passes) is done: from 1 to 0."""
+    return 0.5 * (1.0 + math.cos(math.pi * min(done / whole, 1.0)))
 
 
 def lay_out(module: torch.nn.Module, memory_format: torch.memory_format) -> None:

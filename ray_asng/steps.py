@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ray_asng.optimizers.base import MixingOptimizer, Proposal, SamplingOptimizer, Weights
+from ray_asng.optimizers.one_hot import OneHot
 from ray_asng.shared_features import SharedFeatures
 from ray_asng.supernets.evaluation import buffers_kept
+from ray_asng.supernets.supernet import StraightThrough, Way
 from ray_asng.tally import Tally
 
 if TYPE_CHECKING:
@@ -110,31 +112,58 @@ class MixedSteps:
 
     def loss(self, weights: Weights, split: str) -> torch.Tensor:
         """Loss of the mixture on this step's batch of `split`."""
+        if split not in self._batches:
+            self._batches[split] = self.search.batch(split)
         inputs, targets = self._batches[split]
-        loss, score = self.search.loss_and_score(self.search.features(inputs), targets, weights)
+        loss, score = self.search.loss_and_score(self.search.features(inputs), targets, _way(weights))
         if split == "valid":
             self._tally.add(loss, score, len(targets))
         return loss
 
+    def weight_direction(
+        self, parameters: Sequence[torch.nn.Parameter], gradients: Sequence[torch.Tensor]
+    ) -> list[torch.Tensor]:
+        """Where a step of the weights would go: to w - learning_rate d, with decay and momentum of SGD.
+
+        Of other weight optimizers, the gradients themselves.
+        """
+        optimizer = self.search.weight_optimizer
+        if not isinstance(optimizer, torch.optim.SGD):
+            return list(gradients)
+        settings = optimizer.param_groups[0]
+        directions = []
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            direction = gradient + settings["weight_decay"] * parameter.detach()
+            buffer = optimizer.state[parameter].get("momentum_buffer")
+            directions.append(direction if buffer is None else direction + settings["momentum"] * buffer)
+        return directions
+
     def weight_step(self, tally: Tally) -> None:
         """The mixture on one training batch."""
-        inputs, targets = self._batches["train"] = self.search.batch("train")
-        weights = self.optimizer.weights_for_training()
-        loss, score = self.search.loss_and_score(self.search.features(inputs), targets, weights)
+        inputs, targets = self.search.batch("train")
+        self._batches = {"train": (inputs, targets)}
+        way = _way(self.optimizer.weights_for_training())
+        loss, score = self.search.loss_and_score(self.search.features(inputs), targets, way)
         loss.backward()  # type: ignore[no-untyped-call]
         tally.add(loss, score, len(targets))
         self.search.step_weights()
 
     def architecture_step(self, tally: Tally, *, learn: bool) -> None:
-        """One step of the optimizer on a validation batch; without `learn` the loss alone."""
-        self._batches["valid"] = self.search.batch("valid")
+        """One step of the optimizer; without `learn` the loss on a validation batch alone."""
         self._tally = tally
         with buffers_kept(self.buffers):
             if learn:
                 loss = self.optimizer.architecture_step(self)
                 self.search.evaluations += 1
                 if not math.isfinite(loss):
-                    raise FloatingPointError(f"the validation loss became {loss}; lower lr={self.learning_rate}")
+                    raise FloatingPointError(
+                        f"the loss of an architecture step became {loss}; lower lr={self.learning_rate}"
+                    )
             else:
                 with torch.no_grad():
                     self.loss(self.optimizer.weights_for_training(), "valid")
+
+
+def _way(weights: Weights) -> Way:
+    """How the supernet runs mixing weights: those that stand for one path run it alone."""
+    return StraightThrough(weights.architecture, weights) if isinstance(weights, OneHot) else weights

@@ -22,12 +22,15 @@ TOP = (
     *("OneOf", "Supernet", "SearchSpace", "Categorical", "Integer", "Real", "Architecture"),
     *("registry", "tasks"),
 )
-OPTIMIZERS = ("ASNG", "SNG", "RandomSearch", "DARTS", "GAEA")
+OPTIMIZERS = (
+    *("ASNG", "SNG", "NaturalAdam", "REINFORCE", "RegularizedEvolution", "RandomSearch", "RSPS"),
+    *("DARTS", "SecondOrderDARTS", "SNAS", "GDAS", "GAEA", "GAEAGDAS", "DrNAS"),
+)
 CONFIG_KEYS = {
     *("method", "method_options", "space", "space_options", "task", "task_options", "seed", "split_seed", "epochs"),
     *("steps_per_epoch", "batch_size", "weight_optimizer", "lr", "momentum", "weight_decay", "grad_clip"),
     *("warmup_epochs", "samples", "train_fraction", "precision", "memory_format", "deterministic", "gpus", "cpus"),
-    *("memory_fraction", "data_dir"),
+    *("memory_fraction", "data_dir", "passes_per_epoch", "table", "table_options", "ranked_cells", "label", "setting"),
 }
 
 

@@ -10,34 +10,63 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ray_asng.optimizers.asng import ASNG
-    from ray_asng.optimizers.base import MixingOptimizer, Optimizer, Proposal, SamplingOptimizer
+    from ray_asng.optimizers.base import Cost, MixingOptimizer, Optimizer, Proposal, SamplingOptimizer
     from ray_asng.optimizers.darts import DARTS
+    from ray_asng.optimizers.darts_2nd import SecondOrderDARTS
+    from ray_asng.optimizers.drnas import DrNAS
+    from ray_asng.optimizers.evolution import RegularizedEvolution
     from ray_asng.optimizers.gaea import GAEA
+    from ray_asng.optimizers.gaea_gdas import GAEAGDAS
+    from ray_asng.optimizers.gdas import GDAS
+    from ray_asng.optimizers.natural_adam import NaturalAdam
     from ray_asng.optimizers.random_search import RandomSearch
+    from ray_asng.optimizers.reinforce import REINFORCE
+    from ray_asng.optimizers.rsps import RSPS
+    from ray_asng.optimizers.snas import SNAS
     from ray_asng.optimizers.sng import SNG
 
 _HOMES = {
     "ASNG": "asng",
     "SNG": "sng",
+    "NaturalAdam": "natural_adam",
+    "REINFORCE": "reinforce",
+    "RegularizedEvolution": "evolution",
     "RandomSearch": "random_search",
+    "RSPS": "rsps",
     "DARTS": "darts",
+    "SecondOrderDARTS": "darts_2nd",
+    "SNAS": "snas",
+    "GDAS": "gdas",
     "GAEA": "gaea",
+    "GAEAGDAS": "gaea_gdas",
+    "DrNAS": "drnas",
     "Optimizer": "base",
     "SamplingOptimizer": "base",
     "MixingOptimizer": "base",
     "Proposal": "base",
+    "Cost": "base",
 }
 
 __all__ = [
     "ASNG",
     "DARTS",
     "GAEA",
+    "GAEAGDAS",
+    "GDAS",
+    "REINFORCE",
+    "RSPS",
+    "SNAS",
     "SNG",
+    "Cost",
+    "DrNAS",
     "MixingOptimizer",
+    "NaturalAdam",
     "Optimizer",
     "Proposal",
     "RandomSearch",
+    "RegularizedEvolution",
     "SamplingOptimizer",
+    "SecondOrderDARTS",
 ]
 
 

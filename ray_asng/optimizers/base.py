@@ -44,7 +44,7 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one step of a search (a weight step and an architecture step) costs with a method.
+    """What one step of a search (a weight step and its share of an architecture step) costs with a method.
 
     Attributes:
         forward: forward passes, in passes of one path.
@@ -62,9 +62,13 @@ class Optimizer(ABC):
 
     `convergence_limit`, `finalize`, `reseed`, `on_epoch_end`, `cost` and `metrics` are hooks: they do next to nothing
     and are there to be replaced.
+
+    Attributes:
+        architecture_every: weight steps for one architecture step of the search loop.
     """
 
     space: SearchSpace
+    architecture_every: int = 1
 
     @property
     @abstractmethod
@@ -120,7 +124,8 @@ class SamplingOptimizer(Optimizer):
     @property
     def cost(self) -> Cost:
         """Paths of `samples` proposals in the weight step, with gradients, and as many in the architecture step."""
-        return Cost(forward=2.0 * self.samples, backward=self.samples, memory="one path")
+        forward = self.samples * (1.0 + 1.0 / self.architecture_every)
+        return Cost(forward=forward, backward=self.samples, memory="one path")
 
     @abstractmethod
     def ask(self, count: int) -> list[Proposal]:
@@ -184,5 +189,5 @@ def categorical_only(space: SearchSpace, method: str) -> None:
         names = [decision.name for decision in space.numeric]
         raise ValueError(
             f"{method} takes categorical decisions only; {names} are numeric. "
-            "Use a sampling method: asng, sng or random_search."
+            "Use asng, sng, random_search, rsps or evolution."
         )

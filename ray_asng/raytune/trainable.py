@@ -19,6 +19,7 @@ from ray_asng.config import SearchConfig, name_of
 from ray_asng.raytune.allocation import check_request, claim_devices, release_memory, request
 from ray_asng.raytune.report_log import ReportLog
 from ray_asng.raytune.state_file import load_state, save_state
+from ray_asng.raytune.table_columns import TableColumns
 from ray_asng.raytune.versions import versions
 from ray_asng.search import Search
 from ray_asng.space import Categorical, Decision
@@ -89,6 +90,8 @@ class SearchTrainable(tune.Trainable):
         self.resolved = self._checked(config, self._objects)
         self.devices = claim_devices(self.resolved, self.trial_resources)
         self.search: Search = self.resolved.build_search(self.devices)
+        table = self.resolved.build_table()
+        self._columns = None if table is None else TableColumns(table, self.search, self.resolved)
         self._constant = self._describe()
         self._reported = ReportLog()
 
@@ -108,6 +111,9 @@ class SearchTrainable(tune.Trainable):
             "device": ", ".join(str(device) for device in self.devices),
             "versions": json.dumps(versions()),
             "config_json": self.resolved.to_json(),
+            "label": self.resolved.label,
+            "setting": self.resolved.setting,
+            **(self._columns.constant if self._columns else {}),
         }
 
     def step(self) -> dict[str, Any]:
@@ -118,6 +124,7 @@ class SearchTrainable(tune.Trainable):
         return {
             **self._constant,
             **metrics,
+            **(self._columns.of_epoch(self.search) if self._columns else {}),
             "architecture_text": self.search.space.text(architecture),
             "architecture_graph": "" if graph is None else json.dumps(graph),
             "ended": "finished" if self.search.is_done else "",

@@ -45,6 +45,8 @@ COLUMNS = (
     Column("iteration", _COUNT, "1", "number of the report within the trial, from 1"),
     Column("kind", _TEXT, "", "search or retraining"),
     Column("method", _TEXT, "", "the method that searches, or that found the retrained child"),
+    Column("label", _TEXT, "", "what reports call the trial; empty: its method, with the settings that vary"),
+    Column("setting", _TEXT, "", "what was varied in the trial of a sweep, as key=value; or empty"),
     Column("space", _TEXT, "", "name of the search space, or module:qualname of a user's own"),
     Column("task", _TEXT, "", "name of the task, or module:qualname of a user's own"),
     Column("seed", _COUNT, "", "seed of this search or retraining"),
@@ -74,6 +76,11 @@ COLUMNS = (
     Column("decisions", _TEXT, "", 'JSON list of {"name", "options"}; of numbers {"name", "low", "high"}'),
     Column("probabilities", _LISTS, "1", "one list a decision; of a real: mean, deviation"),
     Column("evaluations", _COUNT, "1", "losses of single architectures used so far"),
+    Column("steps", _COUNT, "1", "weight steps so far"),
+    Column("forward_passes", _NUMBER, "1", "of one path on a batch, so far; of a mixture as many as options run"),
+    Column("backward_passes", _NUMBER, "1", "likewise"),
+    Column("table_reference", _TEXT, "", "JSON object from column to what the table's architectures have in it"),
+    Column("inherited", _TEXT, "", "JSON list of [inherited validation loss, truth by the table]; or empty"),
     Column("parameters", _COUNT, "1", "weights of the retrained child"),
     Column("flops", _NUMBER, "1", "floating point operations of the retrained child for one example"),
     Column("learning_rate", _NUMBER, "1", "of the weights, at the end of the epoch"),
@@ -87,7 +94,12 @@ COLUMNS = (
 )
 
 # Files that were written before these columns came are read all the same.
-_ADDED_LATER = frozenset(("ended", "convergence_limit", "stable_epochs"))
+_ADDED_LATER = frozenset(
+    (
+        *("ended", "convergence_limit", "stable_epochs", "label", "setting", "steps", "forward_passes"),
+        *("backward_passes", "table_reference", "inherited"),
+    )
+)
 
 _SPLITS = {
     "train": "mean over the paths (or of the mixture) on the epoch's training batches",
@@ -143,6 +155,8 @@ def describe(name: str, metrics: Collection[str] = ()) -> Column:
     for column in COLUMNS:
         if column.name == name:
             return column
+    if name.startswith("table_"):
+        return Column(name, _NUMBER, "1", "what the reported architecture has in the table")
     split, _, metric = name.partition("_")
     if split in _SPLITS and metric in metrics:
         return Column(name, _NUMBER, "1", f"{metric}: {_SPLITS[split]}")

@@ -48,6 +48,7 @@ class Supernet(nn.Module):
     Attributes:
         space: the search space, decisions in the order in which the module holds its choices.
         choices: decision name -> the choices that it decides.
+        passes: what the present way of running costs, in passes of one path: for a mixture, options that run a choice.
 
     Raises:
         ValueError: no choice inside; choices of one name with different options; another `search_space`.
@@ -74,6 +75,7 @@ class Supernet(nn.Module):
             for name, choices in self.choices.items()
         }
         self.space = self._find_space()
+        self.passes = 1.0
 
     def _add(self, name: str, path: str, choice: OneOf) -> None:
         known = self.choices.setdefault(name, [])
@@ -172,6 +174,7 @@ class Supernet(nn.Module):
 
     def select(self, way: Way) -> None:
         """Set how the choices run from now on; `forward` does this by itself."""
+        self.passes = 1.0
         if isinstance(way, StraightThrough):
             indices = self._indices(way.architecture)
             runs: Mapping[str, Run] = {name: Hard(index, way.weights[name]) for name, index in indices.items()}
@@ -190,18 +193,20 @@ class Supernet(nn.Module):
             pass
         return self._indices(self.space.architecture(architecture))  # raises, with what is wrong
 
-    def _mixtures(self, weights: Mapping[str, torch.Tensor]) -> dict[str, Run]:
+    def _mixtures(self, weights: Mapping[str, torch.Tensor]) -> dict[str, Mixture]:
         self._check(weights)
         constants = [name for name in self.choices if not weights[name].requires_grad]
         # One transfer for all decisions: asking each weight by itself would wait for the device each time.
         values = torch.cat([weights[name] for name in constants]).tolist() if constants else []
-        runs: dict[str, Run] = {}
+        runs: dict[str, Mixture] = {}
         for name, index in self._option_index.items():
             used = range(len(index))
             if name in constants:
                 mine, values = values[: len(index)], values[len(index) :]
                 used = [i for i, value in enumerate(mine) if value != 0.0] or [0]  # type: ignore[assignment]
             runs[name] = Mixture(tuple(used), weights[name])
+        counts = {name: len(choices) for name, choices in self.choices.items()}
+        self.passes = sum(len(runs[name].indices) * count for name, count in counts.items()) / sum(counts.values())
         return runs
 
     def _check(self, weights: Mapping[str, torch.Tensor]) -> None:

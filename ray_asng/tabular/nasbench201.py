@@ -29,13 +29,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ray_asng.space import Architecture, Floats, Value, nearest
+from ray_asng.space import Architecture, Floats, Ints, SearchSpace, Value, nearest
 from ray_asng.tasks.folders import data_folder
 
 DATASETS = {"cifar10": "cifar10", "cifar100": "cifar100", "ImageNet16-120": "imagenet16_120"}
 """Name of a data set -> how the columns call it."""
 
 EDGES = ("0_1", "0_2", "1_2", "0_3", "1_3", "2_3")
+
+SPLITS = ("valid", "test")
 
 _SECONDS = {"cifar10": "cifar10_valid_train_time_200_s"}
 _SECONDS |= {name: f"{DATASETS[name]}_train_time_200_s" for name in ("cifar100", "ImageNet16-120")}
@@ -50,11 +52,12 @@ class NASBench201Table:
     An architecture is any mapping from `edge_0_1` ... `edge_2_3` to operations, such as those of the space.
 
     Args:
-        path: of the Parquet file, absolute or within the data folder, which the environment variable RAY_ASNG_DATA
-            names.
+        path: of the Parquet file, absolute or within the data folder.
+        data_dir: the data folder; by default the one that the environment variable RAY_ASNG_DATA names.
 
     Attributes:
         operations: their names, in the order of the option indices.
+        truth: the value of `look_up` by which inherited losses are judged.
 
     Raises:
         FileNotFoundError: no such file; says how to get one.
@@ -65,8 +68,14 @@ class NASBench201Table:
         >>> table.accuracy(table.best("cifar10", "test"), "cifar10", "test")
     """
 
-    def __init__(self, path: str | os.PathLike[str] = "nasbench201.parquet") -> None:
-        self.path = _find(path)
+    truth = "cifar10_valid_accuracy"
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] = "nasbench201.parquet",
+        data_dir: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.path = _find(path, data_dir)
         self._read: dict[str, Floats] = {}
         try:
             schema = pq.read_schema(self.path)
@@ -174,6 +183,49 @@ class NASBench201Table:
             return int(self._value(architecture, "flops_imagenet16_120"))
         return int(self._value(architecture, "flops_cifar10")) + _LARGER_HEAD[dataset]
 
+    def look_up(self, architecture: Mapping[str, Value]) -> dict[str, float]:
+        """Accuracies from 0 to 1 after 200 epochs: `cifar10_valid_accuracy`, ..., `imagenet16_120_test_accuracy`."""
+        return {
+            f"{DATASETS[dataset]}_{split}_accuracy": self.accuracy(architecture, dataset, split) / 100.0
+            for dataset in DATASETS
+            for split in SPLITS
+        }
+
+    def reference(self, space: SearchSpace) -> dict[str, dict[str, float | list[float]]]:
+        """The best and the mean cell of `space`, which may lack some operations; see `tabular.base.Table`.
+
+        Raises:
+            ValueError: the space has other decisions or operations than the table.
+        """
+        rows = self._rows_of(space)
+        found: dict[str, dict[str, float | list[float]]] = {}
+        for dataset in DATASETS:
+            by_valid = int(np.nanargmax(self.accuracies(dataset, "valid")[rows]))
+            for split in SPLITS:
+                values = self.accuracies(dataset, split)[rows] / 100.0
+                found[f"{DATASETS[dataset]}_{split}_accuracy"] = {
+                    "best": float(np.nanmax(values)),
+                    "best_by_valid": float(values[by_valid]),
+                    "random_mean": float(np.nanmean(values)),
+                    "random_quantiles": np.nanquantile(values, np.linspace(0.0, 1.0, 101)).round(6).tolist(),
+                }
+        return found
+
+    def _rows_of(self, space: SearchSpace) -> Ints:
+        """Rows of the cells of a space."""
+        options = {decision.name: decision.options for decision in space.categorical}
+        names = [f"edge_{edge}" for edge in EDGES]
+        if set(space.names) != set(names) or any(set(options[name]) - set(self.operations) for name in names):
+            raise ValueError(
+                f"{self.path} holds cells with the decisions {names} and the operations {list(self.operations)}; "
+                f"the space has {space!r}"
+            )
+        allowed = [
+            np.isin(self._codes[:, place], [self.operations.index(option) for option in options[name]])
+            for place, name in enumerate(names)
+        ]
+        return np.flatnonzero(np.all(allowed, axis=0))
+
     def _value(self, architecture: Mapping[str, Value], column: str) -> float:
         value = float(self._numbers(column)[self.row(architecture)])
         if math.isnan(value):
@@ -209,8 +261,8 @@ def _check_dataset(dataset: str) -> None:
         raise ValueError(f"unknown data set {dataset!r}{nearest(dataset, tuple(DATASETS))}")
 
 
-def _find(path: str | os.PathLike[str]) -> Path:
-    found = data_folder() / Path(path).expanduser()
+def _find(path: str | os.PathLike[str], data_dir: str | os.PathLike[str] | None) -> Path:
+    found = data_folder(data_dir) / Path(path).expanduser()
     if not found.is_file():
         raise FileNotFoundError(
             f"there is no NAS-Bench-201 table {found}. Name the folder that holds it by the environment variable "

@@ -33,7 +33,8 @@ HillClimber = example("own_method").HillClimber
 
 
 # The tables. Methods run with their defaults unless a line here says otherwise.
-METHODS = {"random_search": {"candidates": 5}}  # in searches, where each candidate costs a pass over validation data
+# In searches each candidate of a ranking costs a pass over validation data.
+METHODS = {name: {"candidates": 5} for name in ("random_search", "rsps")}
 SPACES = {"nasbench201": [{"width": 4, "cells": 1}, {"width": 4, "cells": 1, "affine": True}]}
 TASKS = {
     "digits": lambda folder: {},
