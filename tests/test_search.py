@@ -30,7 +30,7 @@ SMALL = {
 
 
 def build(method="asng", seed=0, **settings):
-    options = {"candidates": 5} if method == "random_search" else {}
+    options = {"candidates": 5} if method in ("random_search", "rsps") else {}
     return SearchConfig.from_mapping(
         {**SMALL, "method": method, "seed": seed, "method_options": options, **settings}
     ).build_search()

@@ -14,7 +14,11 @@ from ray_asng.search import Search
 from ray_asng.settings import SearchSettings
 
 # So that the mixing methods decide within some seconds.
-OPTIONS = {"darts": {"learning_rate": 0.3}, "gaea": {"learning_rate": 1.0}, "random_search": {"candidates": 2}}
+OPTIONS = {name: {"learning_rate": 0.3} for name in ("darts", "darts_2nd", "snas", "gdas", "drnas")}
+OPTIONS |= {name: {"learning_rate": 1.0} for name in ("gaea", "gaea_gdas")}
+OPTIONS |= {name: {"candidates": 2} for name in ("random_search", "rsps")}
+
+LEARNING = [name for name in registry.methods if name not in ("random_search", "rsps")]
 
 
 def planted(good):
@@ -58,7 +62,9 @@ def ended(method, module, stopper):
     return "", report
 
 
-@pytest.mark.parametrize("method", [name for name in registry.methods if name != "random_search"])
+@pytest.mark.parametrize(
+    "method", [name for name in LEARNING if name != "evolution"]
+)  # whose population goes on mutating
 def test_a_search_by_any_method_that_learns_ends_once_it_has_converged(method):
     reason, report = ended(method, planted(lambda: nn.Linear(64, 64))(), SearchStopper(patience=3, convergence=0.8))
     assert reason == "converged"
@@ -68,7 +74,7 @@ def test_a_search_by_any_method_that_learns_ends_once_it_has_converged(method):
     assert report["epoch"] < 40
 
 
-@pytest.mark.parametrize("method", [name for name in registry.methods if name != "random_search"])
+@pytest.mark.parametrize("method", LEARNING)
 def test_a_search_by_any_method_that_learns_ends_once_it_has_collapsed(method):
     reason, report = ended(method, planted(nn.Identity)(), SearchStopper(patience=3))
     assert reason == "collapsed"
@@ -76,8 +82,9 @@ def test_a_search_by_any_method_that_learns_ends_once_it_has_collapsed(method):
     assert report["epoch"] < 40
 
 
-def test_random_search_which_learns_no_distribution_is_never_ended():
-    assert ended("random_search", planted(nn.Identity)(), SearchStopper(patience=1, convergence=0.01))[0] == ""
+@pytest.mark.parametrize("method", ["random_search", "rsps"])
+def test_random_search_which_learns_no_distribution_is_never_ended(method):
+    assert ended(method, planted(nn.Identity)(), SearchStopper(patience=1, convergence=0.01))[0] == ""
 
 
 def test_a_collapse_can_be_left_alone():

@@ -53,11 +53,13 @@ def test_a_checkpoint_is_two_files_of_fixed_names_that_load_without_running_code
     assert [report["epoch"] for report in read_reports(tmp_path)] == [1]
 
 
-@pytest.mark.parametrize("method", list(registry.methods))
-@pytest.mark.parametrize(("weight_optimizer", "moments"), [("sgd", 1), ("adamw", 2)])
+@pytest.mark.parametrize(
+    ("method", "weight_optimizer", "moments"),
+    [*((method, "sgd", 1) for method in registry.methods), ("asng", "adamw", 2), ("drnas", "adamw", 2)],
+)
 def test_the_state_in_a_checkpoint_does_not_grow_and_keeps_to_its_bound(tmp_path, method, weight_optimizer, moments):
     """Weights and their moments in 4 bytes each, 4 bytes an example, 2 KiB a tensor, and 64 KiB."""
-    options = {"candidates": 2} if method == "random_search" else {}
+    options = {"candidates": 2} if method in ("random_search", "rsps") else {}
     config = {**SMALL, "steps_per_epoch": 8, "train_fraction": 0.9, "method": method, "method_options": options}
     trainable = SearchTrainable({**config, "weight_optimizer": weight_optimizer})
     sizes = []
@@ -76,7 +78,7 @@ def test_the_state_in_a_checkpoint_does_not_grow_and_keeps_to_its_bound(tmp_path
 @pytest.mark.parametrize("method", list(registry.methods))
 def test_the_reports_in_a_checkpoint_keep_to_their_bound(tmp_path, method):
     """2 KiB and 8 bytes for each option an epoch."""
-    options = {"candidates": 2} if method == "random_search" else {}
+    options = {"candidates": 2} if method in ("random_search", "rsps") else {}
     trainable = SearchTrainable({**SMALL, "epochs": 8, "method": method, "method_options": options})
     num_options = sum(len(decision.options) for decision in trainable.search.space.categorical)
     for epoch in range(1, 9):
@@ -117,7 +119,7 @@ def test_a_checkpoint_of_another_split_is_refused(tmp_path):
 
 def test_a_checkpoint_of_an_older_format_is_refused_with_the_remedy(tmp_path):
     save_state({"format": 1}, tmp_path / "search.pt")
-    with pytest.raises(ValueError, match="has format 1, this version reads 2; go on with the version of ray_asng that"):
+    with pytest.raises(ValueError, match="has format 1, this version reads 3; go on with the version of ray_asng that"):
         SearchTrainable(SMALL).load_checkpoint(str(tmp_path))
 
 
