@@ -15,7 +15,7 @@ from ray_asng.settings import SearchSettings
 
 # So that the mixing methods decide within some seconds.
 OPTIONS = {name: {"learning_rate": 0.3} for name in ("darts", "darts_2nd", "snas", "gdas", "drnas")}
-OPTIONS |= {name: {"learning_rate": 1.0} for name in ("gaea", "gaea_gdas")}
+OPTIONS |= {"gaea": {"learning_rate": 1.0}, "gaea_gdas": {"learning_rate": 0.3, "first_temperature": 1.0}}
 OPTIONS |= {name: {"candidates": 2} for name in ("random_search", "rsps")}
 
 LEARNING = [name for name in registry.methods if name not in ("random_search", "rsps")]
