@@ -12,17 +12,17 @@ from matplotlib.ticker import MaxNLocator
 
 from ray_asng.results.statistics import Floats
 from ray_asng.results.style import INK, headline, method_colours, plain_axes
-from ray_asng.results.trials import Groups, Study, Trial, counted
+from ray_asng.results.trials import Ground, Groups, Trial, counted
 from ray_asng.results.units import is_fraction, scale_of
 
 _NOTE = "Thin: each seed. Thick: mean of the seeds. Band: one standard deviation around it."
 
 
-def curves(study: Study) -> Figure:
+def curves(ground: Ground) -> Figure:
     """Loss and metric of all searches: on training batches, on validation batches, and of the most likely path."""
-    metric = study.metric
+    metric = ground.metric
     unit = " [%]" if is_fraction(metric) else ""
-    colours = method_colours(study.labels)
+    colours = method_colours(ground.labels)
     figure = Figure(figsize=(11, 6), layout="constrained")
     grid = figure.subplots(2, 3)
     panels = {
@@ -30,20 +30,20 @@ def curves(study: Study) -> Figure:
         (0, 1): ("valid_loss", "Loss, validation batches"),
         (1, 0): (f"train_{metric}", f"{metric.capitalize()}{unit}, training batches"),
         (1, 1): (f"valid_{metric}", f"{metric.capitalize()}{unit}, validation batches"),
-        (1, 2): (study.path_metric, f"{metric.capitalize()}{unit}, most likely path, validation split"),
+        (1, 2): (ground.path_metric, f"{metric.capitalize()}{unit}, most likely path, validation split"),
     }
     for place, (column, title) in panels.items():
         plain_axes(grid[place], title, "epoch" if place[0] == 1 else "")
         scale = 1.0 if column.endswith("_loss") else scale_of(metric)
-        draw_groups(grid[place], study.searches, column, colours, scale)
-    _legend(grid[0, 2], study.searches, colours)
-    headline(figure, f"Searches in {study.space} on {study.task}", _NOTE)
+        draw_groups(grid[place], ground.searches, column, colours, scale)
+    _legend(grid[0, 2], ground.searches, colours)
+    headline(figure, f"Searches in {ground.space} on {ground.task}", _NOTE)
     return figure
 
 
-def convergence(study: Study) -> Figure:
+def convergence(ground: Ground) -> Figure:
     """How decided the distributions are, and how much they lean to options without parameters."""
-    colours = method_colours(study.labels)
+    colours = method_colours(ground.labels)
     figure = Figure(figsize=(12, 3.9), layout="constrained")
     grid = figure.subplots(1, 4, width_ratios=(3, 3, 3, 1.5))
     panels = (
@@ -53,12 +53,12 @@ def convergence(study: Study) -> Figure:
     )
     for axes, (column, title) in zip(grid, panels, strict=False):
         plain_axes(axes, title, "epoch")
-        draw_groups(axes, study.searches, column, colours)
+        draw_groups(axes, ground.searches, column, colours)
     grid[0].set_ylim(top=1.02)
     grid[1].set_ylim(bottom=0)
     grid[2].set_ylim(-0.02, 1.02)
-    _legend(grid[3], study.searches, colours)
-    headline(figure, f"How the searches settle: {study.space} on {study.task}", _NOTE)
+    _legend(grid[3], ground.searches, colours)
+    headline(figure, f"How the searches settle: {ground.space} on {ground.task}", _NOTE)
     return figure
 
 

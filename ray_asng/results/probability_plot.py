@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ray_asng.results.statistics import Floats
 from ray_asng.results.style import INK, headline, option_colours, plain_axes
-from ray_asng.results.trials import Study, Trial
+from ray_asng.results.trials import Ground, Trial
 
 _COLUMNS = 3
 
@@ -25,7 +25,7 @@ def moves(trial: Trial) -> bool:
     return bool(trial.last("decisions")) and any(probabilities != reported[0] for probabilities in reported)
 
 
-def probabilities(study: Study, label: str, trial: Trial) -> Figure:
+def probabilities(ground: Ground, label: str, trial: Trial) -> Figure:
     """Lines by option in one panel for each decision; of a number, its mean with one standard deviation."""
     decisions = json.loads(trial.last("decisions"))
     rows = -(-len(decisions) // _COLUMNS)
@@ -47,7 +47,7 @@ def probabilities(study: Study, label: str, trial: Trial) -> Figure:
         else:
             _draw_number(axes, epochs, values, decision)
     _legend(figure, colours)
-    headline(figure, f"Probabilities of {label}, seed {trial.last('seed')}: {study.space} on {study.task}")
+    headline(figure, f"Probabilities of {label}, seed {trial.last('seed')}: {ground.space} on {ground.task}")
     return figure
 
 

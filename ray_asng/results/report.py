@@ -1,25 +1,24 @@
-"""From results.parquet alone to summary.md, the figures and best_architecture.json."""
+"""From the results in a folder to summary.md, report.html, the figures and best_architecture.json."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 from matplotlib.figure import Figure
 
-from ray_asng.results.architecture_graph import architecture_figure
-from ray_asng.results.curve_plots import convergence, curves
-from ray_asng.results.probability_plot import moves, probabilities
-from ray_asng.results.retraining_plot import retraining
-from ray_asng.results.store import read_table, write_text
-from ray_asng.results.style import file_part, save
-from ray_asng.results.summary import missing, summary
+from ray_asng.results.html import page
+from ray_asng.results.inline import plain
+from ray_asng.results.markdown import markdown
+from ray_asng.results.missing import missing
+from ray_asng.results.sources import read_folder
+from ray_asng.results.store import write_text
+from ray_asng.results.style import save
+from ray_asng.results.summary import content, suffix
 from ray_asng.results.tables import terminal_table
-from ray_asng.results.trials import Study, Trial, best_trial, studies
-from ray_asng.results.units import metric_text
+from ray_asng.results.trials import Ground, Trial, best_trial, grounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +27,15 @@ class Report:
 
     Attributes:
         summary: the Markdown file.
+        page: the HTML file, which needs no other.
         figures: the PNG files.
-        best_architectures: a JSON file for each study that has a search; one if there is one study.
+        best_architectures: a JSON file for each ground that has a search; one if there is one ground.
         missing: what a reader would expect and does not find, a sentence each.
         table: the short text table for a terminal.
     """
 
     summary: Path
+    page: Path
     figures: tuple[Path, ...]
     best_architectures: tuple[Path, ...]
     missing: tuple[str, ...]
@@ -42,35 +43,36 @@ class Report:
 
 
 def write_report(folder: Path) -> Report:
-    """Write summary.md, figures/ and best_architecture.json beside results.parquet.
+    """Write summary.md, report.html, figures/ and best_architecture.json beside the results.
 
-    With several studies (spaces or tasks) the names of their files end with space and task.
+    These are the folder's results*.parquet, or Tune's files in its tune/ if there is none. With several grounds (spaces
+    or tasks) the names of figures and architectures end with space and task.
 
     Raises:
-        FileNotFoundError: the folder has no results.parquet.
-        ValueError: results.parquet cannot be read by this version.
+        FileNotFoundError: the folder has no results.
+        ValueError: they cannot be read by this version.
     """
-    table = read_table(folder)
-    found = studies(table)
-    figures: list[Path] = []
-    best: list[Path] = []
-    gaps: list[str] = []
-    for study in found:
-        suffix = f"_{file_part(study.space)}_{file_part(study.task)}" if len(found) > 1 else ""
-        for name, figure in history_figures(study):
-            figures.append(save(figure, folder / "figures" / f"{name}{suffix}.png"))
-        drawn, undrawn = architecture_figures(study)
-        figures += [save(figure, folder / "figures" / f"{name}{suffix}.png") for name, figure in drawn]
-        gaps += undrawn
-        chosen = best_trial(study, [trial for trials in study.searches.values() for trial in trials])
-        if chosen is not None:
-            path = folder / f"best_architecture{suffix}.json"
-            write_text(path, _best_json(study, chosen))
-            best.append(path)
-    text = summary(table, [path.relative_to(folder).as_posix() for path in figures], gaps)
-    write_text(folder / "summary.md", text)
-    notes = (*(note for study in found for note in missing(study)), *gaps)
-    return Report(folder / "summary.md", tuple(figures), tuple(best), notes, terminal_table(table))
+    results = read_folder(folder)
+    found = grounds(results.table)
+    drawn: list[Path] = []
+
+    def store(name: str, figure: Figure) -> str:
+        drawn.append(save(figure, _free(folder / "figures" / f"{name}.png", drawn)))
+        return drawn[-1].relative_to(folder).as_posix()
+
+    blocks = content(results.table, store, results.notes, results.names)
+    summary, html = folder / "summary.md", folder / "report.html"
+    write_text(summary, markdown(blocks))
+    write_text(html, page(blocks, folder))
+    notes = (*results.notes, *(note for ground in found for note in missing(ground)))
+    return Report(
+        summary=summary,
+        page=html,
+        figures=tuple(drawn),
+        best_architectures=_write_best(folder, found),
+        missing=tuple(plain(note) for note in notes),
+        table=terminal_table(results.table),
+    )
 
 
 def best_search(table: pa.Table) -> Trial:
@@ -79,66 +81,47 @@ def best_search(table: pa.Table) -> Trial:
     Finished searches come first. `last("architecture")` of the result is what it found.
 
     Raises:
-        ValueError: no search with a finite path metric, or several studies, whose metrics do not compare.
+        ValueError: no search with a finite path metric, or several grounds, whose metrics do not compare.
     """
-    found = [study for study in studies(table) if study.searches]
+    found = [ground for ground in grounds(table) if ground.searches]
     if len(found) > 1:
-        names = [f"{study.space} on {study.task}" for study in found]
-        raise ValueError(f"the best of several studies is not defined: {names}; keep the rows of one space and task")
-    trials = [trial for study in found for group in study.searches.values() for trial in group]
+        names = [ground.name for ground in found]
+        raise ValueError(f"no best over several spaces or tasks: {names}; keep the rows of one space and task")
+    trials = [trial for ground in found for group in ground.searches.values() for trial in group]
     best = best_trial(found[0], trials) if found else None
     if best is None:
         raise ValueError("no search in these results has reported a finite path metric; finish a search first")
     return best
 
 
-def history_figures(study: Study) -> Iterator[tuple[str, Figure]]:
-    """Name and figure of all that changes over epochs, and of the retrained children."""
-    if study.searches:
-        yield "curves", curves(study)
-        yield "convergence", convergence(study)
-    for label, trials in study.searches.items():
-        for trial in trials:
-            if moves(trial):
-                yield f"probabilities_{file_part(label)}_seed{trial.last('seed')}", probabilities(study, label, trial)
-    if study.retrainings:
-        yield "retraining", retraining(study)
+def _free(path: Path, taken: list[Path]) -> Path:
+    """The path, with a number where another figure has this name: labels may differ in signs that no file name has."""
+    number, free = 1, path
+    while free in taken:
+        number += 1
+        free = path.with_name(f"{path.stem}_{number}{path.suffix}")
+    return free
 
 
-def architecture_figures(study: Study) -> tuple[list[tuple[str, Figure]], list[str]]:
-    """Drawings of the best found architecture of each label, and a sentence for each that cannot be drawn."""
-    drawn, undrawn = [], []
-    for label, trials in study.searches.items():
-        best = best_trial(study, trials)
-        graph = best.last("architecture_graph") if best else ""
-        if best is None or not graph:
-            undrawn.append(f"{study.space} on {study.task}: no drawing of what {label} found: no graph was reported.")
-            continue
-        value = metric_text(study.metric, best.number(study.path_metric))
-        title = f"Found by {label}, seed {best.last('seed')}: {study.space} on {study.task}"
-        note = f"Path {study.metric} {value} on the validation split, the best of {len(trials)} seed(s)."
-        try:
-            figure = architecture_figure(graph, title, note, _options(best))
-        except ValueError as error:
-            undrawn.append(f"{study.space} on {study.task}: no drawing of what {label} found: {error}.")
-            continue
-        drawn.append((f"architecture_{file_part(label)}", figure))
-    return drawn, undrawn
+def _write_best(folder: Path, found: list[Ground]) -> tuple[Path, ...]:
+    written = []
+    for ground in found:
+        best = best_trial(ground, [trial for trials in ground.searches.values() for trial in trials])
+        if best is not None:
+            path = folder / f"best_architecture{suffix(ground) if len(found) > 1 else ''}.json"
+            write_text(path, _best_json(ground, best))
+            written.append(path)
+    return tuple(written)
 
 
-def _options(trial: Trial) -> list[str]:
-    decisions = json.loads(trial.last("decisions") or "[]")
-    return list(dict.fromkeys(option for decision in decisions for option in decision.get("options", ())))
-
-
-def _best_json(study: Study, best: Trial) -> str:
+def _best_json(ground: Ground, best: Trial) -> str:
     found = {
         "architecture": json.loads(best.last("architecture") or "{}"),
         "text": best.last("architecture_text"),
         "method": best.last("method"),
         "seed": best.last("seed"),
-        "space": study.space,
-        "task": study.task,
-        study.path_metric: best.number(study.path_metric),
+        "space": ground.space,
+        "task": ground.task,
+        ground.path_metric: best.number(ground.path_metric),
     }
     return json.dumps(found, indent=2) + "\n"

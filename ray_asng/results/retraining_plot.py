@@ -9,29 +9,29 @@ from matplotlib.figure import Figure
 from ray_asng.results.curve_plots import draw_groups
 from ray_asng.results.statistics import Estimate, mean_interval
 from ray_asng.results.style import FAINT, INK, headline, method_colours, plain_axes
-from ray_asng.results.trials import Study, child_values
+from ray_asng.results.trials import Ground, child_values
 from ray_asng.results.units import estimate_text, is_fraction, scale_of
 
 
-def retraining(study: Study) -> Figure:
+def retraining(ground: Ground) -> Figure:
     """Left: a dot for each child, mean and 95 % interval of each method. Right: the test metric over epochs."""
-    unit = " [%]" if is_fraction(study.metric) else ""
-    colours = method_colours(study.labels)
-    labels = list(study.retrainings)
-    values = {label: list(child_values(study.retrainings[label], study.test_metric).values()) for label in labels}
+    unit = " [%]" if is_fraction(ground.metric) else ""
+    colours = method_colours(ground.labels)
+    labels = list(ground.retrainings)
+    values = {label: list(child_values(ground.retrainings[label], ground.test_metric).values()) for label in labels}
     figure = Figure(figsize=(11, 1.9 + 0.75 * max(len(labels), 3)), layout="constrained")
     dots, history = figure.subplots(1, 2, width_ratios=(1.25, 1))
-    plain_axes(dots, f"Test {study.metric}{unit} of each child")
+    plain_axes(dots, f"Test {ground.metric}{unit} of each child")
     for row, label in enumerate(labels):
-        _draw_children(dots, row, values[label], study.metric, colours[label])
+        _draw_children(dots, row, values[label], ground.metric, colours[label])
     _name_rows(dots, labels)
-    _limit(dots, [scale_of(study.metric) * value for label in labels for value in values[label]])
-    plain_axes(history, f"Test {study.metric}{unit} in the second half of retraining", "epoch")
-    draw_groups(history, study.retrainings, study.test_metric, colours, scale_of(study.metric))
-    _fit_second_half(history, study)
+    _limit(dots, [scale_of(ground.metric) * value for label in labels for value in values[label]])
+    plain_axes(history, f"Test {ground.metric}{unit} in the second half of retraining", "epoch")
+    draw_groups(history, ground.retrainings, ground.test_metric, colours, scale_of(ground.metric))
+    _fit_second_half(history, ground)
     headline(
         figure,
-        f"Retrained from scratch: {study.space} on {study.task}",
+        f"Retrained from scratch: {ground.space} on {ground.task}",
         "Dot: one found architecture. Diamond and bar: mean of the method and its 95 % interval, cut at the frame.",
     )
     return figure
@@ -83,15 +83,15 @@ def _name_rows(axes: Axes, labels: list[str]) -> None:
         axes.axhline(row + 0.5, color=FAINT, linewidth=0.4, alpha=0.5)
 
 
-def _fit_second_half(axes: Axes, study: Study) -> None:
+def _fit_second_half(axes: Axes, ground: Ground) -> None:
     """Show the second half of the epochs only: the first ones would flatten what differs at the end."""
-    trials = [trial for group in study.retrainings.values() for trial in group]
+    trials = [trial for group in ground.retrainings.values() for trial in group]
     epochs = [trial.epochs[len(trial.rows) // 2 :] for trial in trials]
     first, last = min(half[0] for half in epochs), max(half[-1] for half in epochs)
     if first < last:
         axes.set_xlim(first - 0.02 * (last - first), last + 0.02 * (last - first))
-    late = [trial.series(study.test_metric)[len(trial.rows) // 2 :] for trial in trials]
-    values = scale_of(study.metric) * np.concatenate(late)
+    late = [trial.series(ground.test_metric)[len(trial.rows) // 2 :] for trial in trials]
+    values = scale_of(ground.metric) * np.concatenate(late)
     finite = values[np.isfinite(values)]
     if len(finite) and np.ptp(finite) > 0:
         margin = 0.08 * float(np.ptp(finite))

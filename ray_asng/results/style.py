@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,10 +14,21 @@ from ray_asng import registry
 from ray_asng.results.store import replacing
 from ray_asng.results.trials import BASELINE
 
+# Letters of a headline and of its note that fit into an inch.
+_TITLE_LETTERS, _NOTE_LETTERS = 9, 15
+
 INK = "#333333"
 FAINT = "#8c8c8c"
 
-# Distinct in print and for most colour-blind readers; blue comes first, for the method this package is named for.
+# Methods in the order of the registry. Blue comes first, for the method this package is named for; methods of one
+# family (as the two orders of DARTS) have shades of one colour, since they are told apart beside each other anyway.
+_METHODS = (
+    *("#1f6fb4", "#74b6e8", "#173f6b", "#8a9a1f", "#7a5c3e", "#d4a800", "#2a9d5c"),
+    *("#c8353f", "#ee8f8a", "#d65f9e", "#a24bb0", "#e07b00", "#f2b366", "#00a3b4"),
+    *("#4b4fa8", "#5c7f67", "#b9895b", "#3c3c46", "#9bcb5e", "#7d1d48"),
+)
+
+# Options of a space, distinct in print and for most colour-blind readers.
 _PALETTE = (
     "#1f6fb4",
     "#e07b00",
@@ -34,8 +46,8 @@ _PALETTE = (
 def method_colours(labels: Sequence[str]) -> dict[str, str]:
     """A colour for every label; a registered method has the same one in every report, the baseline is grey."""
     known = list(registry.methods)
-    colours = {label: _PALETTE[known.index(label) % len(_PALETTE)] for label in labels if label in known}
-    free = [colour for colour in _PALETTE if colour not in colours.values()] or list(_PALETTE)
+    colours = {label: _METHODS[known.index(label) % len(_METHODS)] for label in labels if label in known}
+    free = [colour for colour in _METHODS if colour not in colours.values()] or list(_METHODS)
     others = [label for label in labels if label not in colours and label != BASELINE]
     colours.update({label: free[index % len(free)] for index, label in enumerate(others)})
     if BASELINE in labels:
@@ -64,10 +76,13 @@ def plain_axes(axes: Axes, title: str, xlabel: str = "") -> None:
 
 
 def headline(figure: Figure, text: str, note: str = "") -> None:
-    """The figure's title at its left edge, a smaller line of explanation below it."""
-    figure.suptitle(text, x=0.01, ha="left", fontsize=12, fontweight="bold", color=INK)
+    """The figure's title at its left edge, a smaller line of explanation below it; in lines that fit its width."""
+    width = figure.get_figwidth()
+    title = textwrap.fill(text, int(_TITLE_LETTERS * width))
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold", color=INK)
     if note:
-        figure.supxlabel(note, x=0.01, ha="left", fontsize=8, color=FAINT)
+        explanation = textwrap.fill(note, int(_NOTE_LETTERS * width))
+        figure.supxlabel(explanation, x=0.01, ha="left", fontsize=8, color=FAINT)
 
 
 def save(figure: Figure, path: Path) -> Path:

@@ -1,16 +1,20 @@
-"""The words of a report: what was run, what came out, what is more than noise, and what is missing."""
+"""What a report says: what was run, what came out, what is more than noise, and what is missing."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
-import numpy as np
 import pyarrow as pa
 
-from ray_asng.results.schema import FailedTrial, failed_trials, recorded_command
+from ray_asng.results import anytime_plot, figures, published, rank_correlation, sensitivity, truth
+from ray_asng.results.document import Block, Bullets, Code, Heading, Paragraph, Table
+from ray_asng.results.figures import Save
+from ray_asng.results.inline import code, literal
+from ray_asng.results.missing import missing
+from ray_asng.results.origin import distinct, origin, settings
+from ray_asng.results.schema import FailedTrial, failed_trials
 from ray_asng.results.statistics import Comparison
+from ray_asng.results.style import file_part
 from ray_asng.results.tables import (
     architecture_lines,
     architecture_text,
@@ -21,62 +25,53 @@ from ray_asng.results.tables import (
     path_comparisons,
     seed_rows,
 )
-from ray_asng.results.trials import BASELINE, EARLY, STOPPED, Study, Trial, best_trial, search_values, studies
+from ray_asng.results.trials import EARLY, Ground, Trial, best_trial, grounds
 from ray_asng.results.units import difference_text, is_fraction, metric_text
+
+_BY_TABLE = (
+    truth.section,
+    anytime_plot.section,
+    rank_correlation.section,
+    sensitivity.section,
+    published.section,
+)
+"""What is said of searches whose architectures stand in a table of true accuracies; nothing of others."""
 
 _FEW = 5
 """Below this number of independent values on a side, a test finds only large differences."""
 
 
-def summary(table: pa.Table, figures: Sequence[str], gaps: Sequence[str]) -> str:
-    """The report as Markdown.
+def content(
+    table: pa.Table, save: Save, gaps: Sequence[str] = (), sources: Sequence[str] = ("results.parquet",)
+) -> list[Block]:
+    """The report as blocks.
 
     Args:
         table: of `collect` or `read_table`.
-        figures: paths of the figures, relative to the report.
-        gaps: what could not be shown, besides what `missing` finds.
+        save: stores a figure under a name and returns its path relative to the report. With several grounds the
+            names end with space and task.
+        gaps: what could not be read, besides what `missing` finds.
+        sources: what the table was read from.
     """
-    found = studies(table)
-    parts = ["# Results"]
+    found = grounds(table)
+    blocks: list[Block] = [Heading("Results", 1)]
     if not found:
-        parts.append("No search and no retraining has reported yet.")
-    for study in found:
-        parts += _study_parts(study)
-    parts += _failure_parts(failed_trials(table))
-    notes = [*(note for study in found for note in missing(study)), *gaps]
+        blocks.append(Paragraph("No search and no retraining has reported yet."))
+    for ground in found:
+        blocks += [Heading(literal(ground.name)), Paragraph(_overview(ground))]
+        blocks += [block for section in _BY_TABLE for block in section(ground, save)]
+        blocks += _ground_blocks(ground, _with_suffix(save, ground) if len(found) > 1 else save)
+    blocks += _failure_blocks(failed_trials(table))
+    notes = (*gaps, *(note for ground in found for note in missing(ground)))
     if notes:
-        parts += ["## Missing or incomplete", _bullets(notes)]
-    if figures:
-        parts += ["## Figures", "\n\n".join(f"![{name}]({name})" for name in figures)]
-    parts += ["## How it was made", *_origin_parts(table, found)]
-    return "\n\n".join(parts) + "\n"
-
-
-def missing(study: Study) -> list[str]:
-    """What a reader would expect of this study and does not find, a sentence each."""
-    notes = []
-    where = f"{study.space} on {study.task}"
-    if not study.searches:
-        notes.append(f"{where}: no search, only retraining.")
-    if not study.retrainings:
-        notes.append(f"{where}: nothing was retrained yet, so there is no test {study.metric}.")
-    elif BASELINE not in study.retrainings:
-        notes.append(f"{where}: no random architecture was retrained, so nothing shows what searching is worth.")
-    for label, trials in study.searches.items():
-        values = search_values(trials, study.path_metric)
-        if len(values) == 1:
-            notes.append(f"{where}: {label} has one seed only, so it has no interval and no test.")
-        broken = [seed for seed, value in values.items() if not np.isfinite(value)]
-        if broken:
-            notes.append(f"{where}: {label}, seed(s) {broken}: no finite {study.path_metric}; left out of the mean.")
-    for label, trials in (*study.searches.items(), *study.retrainings.items()):
-        notes += [f"{where}: {_unfinished(label, trial)}" for trial in trials if not trial.is_finished]
-    return notes
+        blocks += [Heading("Missing or incomplete"), Bullets(notes)]
+    blocks += [Heading("How it was made"), *origin(table, found, sources), *settings(found)]
+    return blocks
 
 
 def comparison_text(comparison: Comparison, metric: str, higher_is_better: bool) -> str:
     """One sentence: the difference, its interval, and whether it is more than noise."""
-    names = f"{comparison.other} against {comparison.reference}"
+    other, names = literal(comparison.other), f"{literal(comparison.other)} against {literal(comparison.reference)}"
     if min(comparison.counts) == 0:
         return f"{names}: no finite values on one side, nothing to compare."
     unit = " percentage points" if is_fraction(metric) else ""
@@ -90,7 +85,7 @@ def comparison_text(comparison: Comparison, metric: str, higher_is_better: bool)
     interval = f"95 % interval {difference_text(metric, comparison.low)} to {difference_text(metric, comparison.high)}"
     if comparison.is_more_than_noise:
         is_better = (comparison.difference > 0) == higher_is_better
-        verdict = f"{comparison.other} is {'better' if is_better else 'worse'}, by more than noise."
+        verdict = f"{other} is {'better' if is_better else 'worse'}, by more than noise."
     else:
         verdict = "not more than noise explains."
         if min(comparison.counts) < _FEW:
@@ -98,29 +93,69 @@ def comparison_text(comparison: Comparison, metric: str, higher_is_better: bool)
     return f"{difference} ({interval}; p = {comparison.p_value:.2g}; {counts}): {verdict}"
 
 
-def _study_parts(study: Study) -> list[str]:
-    parts = [f"## {study.space} on {study.task}", _bullets(_facts(study)), "### Methods", _method_table(study)]
-    parts += ["### Is a difference more than noise?", *_comparison_parts(study)]
-    parts += ["### Every seed", _seed_table(study)]
-    lines = architecture_lines(study)
+def suffix(ground: Ground) -> str:
+    """What the file names of a ground end with where there are several."""
+    return f"_{file_part(ground.space)}_{file_part(ground.task)}"
+
+
+def _with_suffix(save: Save, ground: Ground) -> Save:
+    return lambda name, figure: save(f"{name}{suffix(ground)}", figure)
+
+
+def _ground_blocks(ground: Ground, save: Save) -> list[Block]:
+    blocks: list[Block] = [Heading("Methods", 3), _method_table(ground), *figures.children(ground, save)]
+    blocks += [Heading("Is a difference more than noise?", 3), *_comparison_blocks(ground)]
+    went = figures.course(ground, save)
+    if went:
+        blocks += [Heading("How the searches went", 3), *went]
+    blocks += _found_blocks(ground, save)
+    blocks += [Heading("What was run", 3), Bullets(tuple(_facts(ground)))]
+    blocks += [Heading("Every seed", 3), _seed_table(ground)]
+    drawn = figures.distributions(ground, save)
+    if drawn:
+        blocks += [Heading("Probabilities of each search", 3), *drawn]
+    return blocks
+
+
+def _found_blocks(ground: Ground, save: Save) -> list[Block]:
+    blocks: list[Block] = []
+    lines = architecture_lines(ground)
     if lines:
-        parts += ["### Found architectures", "```text\n" + "\n".join(lines) + "\n```"]
-    best = best_trial(study, [trial for trials in study.searches.values() for trial in trials])
+        blocks += [Heading("Found architectures", 3), *figures.cells(ground, save), Code("\n".join(lines))]
+    best = best_trial(ground, [trial for trials in ground.searches.values() for trial in trials])
     if best is not None:
-        parts += ["### Best architecture", _best_text(study, best)]
-    return parts
+        value = metric_text(ground.metric, best.number(ground.path_metric))
+        chosen = (
+            f"Chosen by the path {ground.metric} on the validation split, never by the test split: "
+            f"{literal(best.last('label') or best.last('method') or 'unnamed')}, seed {best.last('seed')}, {value}."
+        )
+        blocks += [Heading("Best architecture", 3), Paragraph(chosen), Paragraph(code(architecture_text(best)))]
+    return blocks
 
 
-def _facts(study: Study) -> list[str]:
-    facts = [f"Metric: {study.metric} ({'higher' if study.higher_is_better else 'lower'} is better)."]
-    for kind, groups in (("Search", study.searches), ("Retraining", study.retrainings)):
+def _overview(ground: Ground) -> str:
+    counts = []
+    for one, several, groups in (
+        ("search", "searches", ground.searches),
+        ("retraining", "retrainings", ground.retrainings),
+    ):
+        if groups:
+            count = sum(len(trials) for trials in groups.values())
+            counts.append(f"{count} {one if count == 1 else several}")
+    direction = "higher" if ground.higher_is_better else "lower"
+    return f"{' and '.join(counts)}. Metric: {literal(ground.metric)} ({direction} is better)."
+
+
+def _facts(ground: Ground) -> list[str]:
+    facts = []
+    for kind, groups in (("Search", ground.searches), ("Retraining", ground.retrainings)):
         for label, trials in groups.items():
             column = "seed" if kind == "Search" else "search_seed"
-            seeds = ", ".join(_distinct([trial.last(column) for trial in trials if trial.last(column) != -1]))
-            epochs = " or ".join(_distinct([trial.last("epochs") for trial in trials])) or "an unknown number of"
+            seeds = ", ".join(distinct([trial.last(column) for trial in trials if trial.last(column) != -1]))
+            epochs = " or ".join(distinct([trial.last("epochs") for trial in trials])) or "an unknown number of"
             found_by = f" {'seeds' if kind == 'Search' else 'found by seeds'} {seeds};" if seeds else ""
-            plural = "" if len(trials) == 1 else "s"
-            facts.append(f"{kind}, {label}: {len(trials)} trial{plural};{found_by} {epochs} epochs.{_early(trials)}")
+            count = f"{len(trials)} trial{'' if len(trials) == 1 else 's'}"
+            facts.append(f"{kind}, {literal(label)}: {count};{found_by} {epochs} epochs.{_early(trials)}")
     return facts
 
 
@@ -135,131 +170,67 @@ def _early(trials: Sequence[Trial]) -> str:
     return sentences
 
 
-def _method_table(study: Study) -> str:
-    header = [
+def _method_table(ground: Ground) -> Table:
+    header = (
         "method",
         "seeds",
-        f"path {study.metric}, validation",
-        f"test {study.metric}, retrained",
+        f"path {ground.metric}, validation",
+        f"test {ground.metric}, retrained",
         "parameters",
         "search time",
         "samples/s",
         "peak memory",
-    ]
-    rows = [method_cells(study, row) for row in method_rows(study)]
+    )
     note = (
         "Mean ± half the 95 % interval by Student's t, over seeds for searches and over children for retraining. "
         "Path: the most likely architecture with the shared weights. Time and rate: mean of a search; memory: largest."
     )
-    return f"{_markdown_table(header, rows)}\n\n{note}"
+    return Table(header, _literal_rows(method_cells(ground, row) for row in method_rows(ground)), note)
 
 
-def _seed_table(study: Study) -> str:
-    header = ["method", "seed", f"path {study.metric}", f"test {study.metric}", "parameters", "FLOPs", "time"]
-    return _markdown_table(header, seed_rows(study))
+def _seed_table(ground: Ground) -> Table:
+    header = ("method", "seed", f"path {ground.metric}", f"test {ground.metric}", "parameters", "FLOPs", "time")
+    return Table(header, _literal_rows(seed_rows(ground)))
 
 
-def _comparison_parts(study: Study) -> list[str]:
-    parts = []
+def _comparison_blocks(ground: Ground) -> list[Block]:
+    blocks: list[Block] = []
     titles = (
-        (path_comparisons(study), f"By path {study.metric} on the validation split:"),
-        (child_comparisons(study), f"By test {study.metric} of the retrained children:"),
+        (path_comparisons(ground), f"By path {ground.metric} on the validation split:"),
+        (child_comparisons(ground), f"By test {ground.metric} of the retrained children:"),
     )
     for comparisons, title in titles:
         if comparisons:
-            texts = [comparison_text(entry, study.metric, study.higher_is_better) for entry in comparisons]
-            parts.append(f"{title}\n\n{_bullets(texts)}")
-    if not parts:
-        return ["There is only one method, so there is nothing to compare."]
+            texts = (comparison_text(entry, ground.metric, ground.higher_is_better) for entry in comparisons)
+            blocks += [Paragraph(title), Bullets(tuple(texts))]
+    if not blocks:
+        return [Paragraph("There is only one method, so there is nothing to compare.")]
     note = "Welch's test; p-values adjusted by Holm within each list; intervals are those of the single difference."
-    return [*parts, note]
+    return [*blocks, Paragraph(note)]
 
 
-def _best_text(study: Study, best: Trial) -> str:
-    value = metric_text(study.metric, best.number(study.path_metric))
-    return (
-        f"Chosen by the path {study.metric} on the validation split, never by the test split: "
-        f"{best.last('method')}, seed {best.last('seed')}, {value}.\n\n`{architecture_text(best)}`"
-    )
-
-
-def _unfinished(label: str, trial: Trial) -> str:
-    how = "was stopped" if trial.ended == STOPPED else "stands"
-    return (
-        f"{trial.last('kind')} of {label}, seed {trial.last('seed')}, {how} at epoch {trial.epochs[-1]:.0f} of "
-        f"{trial.last('epochs')}; it does not count where finished ones do."
-    )
-
-
-def _failure_parts(failures: Sequence[FailedTrial]) -> list[str]:
+def _failure_blocks(failures: Sequence[FailedTrial]) -> list[Block]:
     if not failures:
         return []
-    header = ["experiment", "trial", "method", "seed", "last epoch", "value", "good checkpoint", "error"]
-    rows = [
-        [
-            failure.experiment,
-            failure.trial,
-            failure.method or "—",
+    header = ("experiment", "trial", "method", "seed", "last epoch", "value", "good checkpoint", "error")
+    rows = tuple(
+        (
+            literal(failure.experiment),
+            literal(failure.trial),
+            literal(failure.method or "—"),
             "—" if failure.seed is None else str(failure.seed),
             str(failure.epoch or failure.iteration),
-            last_good_value(failure),
-            failure.checkpoint or "—",
-            f"`{failure.error}`",
-        ]
+            literal(last_good_value(failure)),
+            literal(failure.checkpoint or "—"),
+            code(failure.error),
+        )
         for failure in failures
-    ]
-    return [
-        "## Failed trials",
-        _markdown_table(header, rows),
-        "Last good state: the last epoch that was reported, its metric, and the newest checkpoint that is not damaged.",
-    ]
-
-
-def _origin_parts(table: pa.Table, found: Sequence[Study]) -> list[str]:
-    facts = []
-    devices = _distinct(table.column("device").to_pylist())
-    if devices:
-        facts.append(f"Device: {', '.join(devices)}.")
-    for versions in _distinct(table.column("versions").to_pylist()):
-        facts.append(f"Versions: {_versions_text(versions)}.")
-    facts.append(
-        "Every number above is computed from results.parquet; its column config_json has each trial's settings."
     )
-    command = recorded_command(table)
-    if command:
-        return [_bullets(facts), f"To make it again:\n\n```sh\n{command}\n```"]
-    calls = [call for study in found for trials in study.searches.values() for call in _calls(trials)]
-    if not calls:
-        return [_bullets(facts)]
-    imports = "from ray import tune\nfrom ray_asng import SearchTrainable"
-    code = "\n".join([imports, "", *calls])
-    return [_bullets(facts), f"The command was not recorded. The searches again:\n\n```python\n{code}\n```"]
+    note = (
+        "Last good state: the last epoch that was reported, its metric, and the newest checkpoint that is not damaged."
+    )
+    return [Heading("Failed trials"), Table(header, rows, note)]
 
 
-def _calls(trials: Sequence[Trial]) -> list[str]:
-    config: dict[str, Any] = json.loads(trials[0].last("config_json") or "{}")
-    if not config:
-        return []
-    config.pop("seed", None)
-    seeds = sorted({int(trial.last("seed") or 0) for trial in trials})
-    return [f"tune.run(SearchTrainable, config={{**{config!r}, 'seed': tune.grid_search({seeds})}})"]
-
-
-def _versions_text(versions: str) -> str:
-    try:
-        return ", ".join(f"{name} {version}" for name, version in json.loads(versions).items())
-    except (json.JSONDecodeError, AttributeError):
-        return versions
-
-
-def _distinct(values: Sequence[Any]) -> list[str]:
-    return [str(value) for value in dict.fromkeys(values) if value not in (None, "")]
-
-
-def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-
-
-def _bullets(texts: Sequence[str]) -> str:
-    return "\n".join(f"- {text}" for text in texts)
+def _literal_rows(rows: Iterable[Sequence[str]]) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(literal(cell) for cell in row) for row in rows)

@@ -1,4 +1,4 @@
-"""The numbers of a study as rows: one for each method, one for each seed; and the short table for a terminal."""
+"""The numbers of a ground as rows: one for each method, one for each seed; and the short table for a terminal."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pyarrow as pa
 
 from ray_asng.results.schema import FailedTrial, failed_trials
 from ray_asng.results.statistics import Comparison, Estimate, compare, mean_interval
-from ray_asng.results.trials import BASELINE, Study, Trial, child_values, counted, search_values, studies
+from ray_asng.results.trials import BASELINE, Ground, Trial, child_values, counted, grounds, search_values
 from ray_asng.results.units import bytes_text, count_text, estimate_text, metric_text, seconds_text
 
 
 @dataclass(frozen=True, slots=True)
 class MethodRow:
-    """What a study says of one method.
+    """What a ground says of one method.
 
     Attributes:
         path: path metric on the validation split, over the seeds of the searches.
@@ -36,47 +36,47 @@ class MethodRow:
     peak_memory_bytes: float
 
 
-def method_rows(study: Study) -> list[MethodRow]:
-    """One row for each label of the study, the baseline last."""
-    return [_method_row(study, label) for label in study.labels]
+def method_rows(ground: Ground) -> list[MethodRow]:
+    """One row for each label of the ground, the baseline last."""
+    return [_method_row(ground, label) for label in ground.labels]
 
 
-def seed_rows(study: Study) -> list[list[str]]:
+def seed_rows(ground: Ground) -> list[list[str]]:
     """Texts for each search: label, seed, path metric, test metric of its child, parameters, FLOPs, time.
 
-    Children that no search of the study found (the baseline, or searches of elsewhere) follow with a dash.
+    Children that no search of the ground found (the baseline, or searches of elsewhere) follow with a dash.
     """
     rows = []
-    for label, trials in study.searches.items():
-        retrained = study.retrainings.get(label, [])
+    for label, trials in ground.searches.items():
+        retrained = ground.retrainings.get(label, [])
         for trial in trials:
             of_seed = [child for child in retrained if child.last("search_seed") == trial.last("seed")]
-            path = metric_text(study.metric, _or_none(trial.number(study.path_metric)))
+            path = metric_text(ground.metric, _or_none(trial.number(ground.path_metric)))
             rows.append(
                 [
                     label,
                     _seed_text(trial),
                     path,
-                    *_child_cells(study, of_seed),
+                    *_child_cells(ground, of_seed),
                     seconds_text(trial.number("wall_seconds")),
                 ]
             )
-    for label, retrained in study.retrainings.items():
-        seeds = {trial.last("seed") for trial in study.searches.get(label, [])}
+    for label, retrained in ground.retrainings.items():
+        seeds = {trial.last("seed") for trial in ground.searches.get(label, [])}
         for child in retrained:
             if child.last("search_seed") not in seeds:
-                rows.append([label, "—", "—", *_child_cells(study, [child]), "—"])
+                rows.append([label, "—", "—", *_child_cells(ground, [child]), "—"])
     return rows
 
 
-def architecture_lines(study: Study) -> list[str]:
+def architecture_lines(ground: Ground) -> list[str]:
     """One line for each search, and for each child without one: label, seed, architecture in its field's notation."""
     found = [
         (label, f"seed {trial.last('seed')}", architecture_text(trial))
-        for label, trials in study.searches.items()
+        for label, trials in ground.searches.items()
         for trial in trials
     ]
-    found += [(BASELINE, "", architecture_text(child)) for child in study.retrainings.get(BASELINE, [])]
+    found += [(BASELINE, "", architecture_text(child)) for child in ground.retrainings.get(BASELINE, [])]
     width = max((len(label) for label, _, _ in found), default=0)
     return [f"{label:{width}}  {seed:7}  {text}" for label, seed, text in found if text]
 
@@ -86,27 +86,27 @@ def architecture_text(trial: Trial) -> str:
     return str(trial.last("architecture_text") or trial.last("architecture") or "")
 
 
-def path_comparisons(study: Study) -> list[Comparison]:
-    """Each search method against the first one, by the path metric on the validation split."""
-    groups = {label: list(search_values(study.searches[label], study.path_metric).values()) for label in study.searches}
+def path_comparisons(ground: Ground) -> list[Comparison]:
+    """Each search method against the first one, by the path metric on the validation split; sweeps left out."""
+    searches = ground.without_sweeps().searches
+    groups = {label: list(search_values(searches[label], ground.path_metric).values()) for label in searches}
     return compare(groups, next(iter(groups))) if groups else []
 
 
-def child_comparisons(study: Study) -> list[Comparison]:
+def child_comparisons(ground: Ground) -> list[Comparison]:
     """Each method's children, and the baseline, against those of the first method, by the test metric."""
-    groups = {
-        label: list(child_values(study.retrainings[label], study.test_metric).values()) for label in study.retrainings
-    }
+    retrained = ground.retrainings
+    groups = {label: list(child_values(retrained[label], ground.test_metric).values()) for label in retrained}
     return compare(groups, next(iter(groups))) if groups else []
 
 
 def terminal_table(table: pa.Table) -> str:
-    """The methods of every study in aligned columns, for a terminal.
+    """The methods of every ground in aligned columns, for a terminal.
 
     Args:
         table: of `collect` or `read_table`.
     """
-    blocks = [_study_block(study) for study in studies(table)]
+    blocks = [_ground_block(ground) for ground in grounds(table)]
     failures = failed_trials(table)
     if failures:
         blocks.append("\n".join(_failure_line(failure) for failure in failures))
@@ -125,17 +125,17 @@ def _failure_line(failure: FailedTrial) -> str:
     return f"failed {reached}: {failure.trial} {failure.method} — {failure.error}"
 
 
-def _study_block(study: Study) -> str:
-    header = ["method", "seeds", f"path {study.metric} (valid)", f"test {study.metric}", "parameters", "search"]
+def _ground_block(ground: Ground) -> str:
+    header = ["method", "seeds", f"path {ground.metric} (valid)", f"test {ground.metric}", "parameters", "search"]
     lines = [header]
-    for row in method_rows(study):
-        seeds = str(len(search_values(study.searches.get(row.label, []), study.path_metric)) or "—")
+    for row in method_rows(ground):
+        seeds = str(len(search_values(ground.searches.get(row.label, []), ground.path_metric)) or "—")
         lines.append(
             [
                 row.label,
                 seeds,
-                estimate_text(study.metric, row.path),
-                estimate_text(study.metric, row.test),
+                estimate_text(ground.metric, row.path),
+                estimate_text(ground.metric, row.test),
                 count_text(row.parameters),
                 seconds_text(row.wall_seconds),
             ]
@@ -144,16 +144,16 @@ def _study_block(study: Study) -> str:
     texts = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     rule = "  ".join("-" * width for width in widths)
     note = "mean ± 95 % t interval over seeds (searches) or children (retraining)"
-    return "\n".join([f"{study.space} on {study.task}", texts[0], rule, *texts[1:], note])
+    return "\n".join([f"{ground.space} on {ground.task}", texts[0], rule, *texts[1:], note])
 
 
-def _method_row(study: Study, label: str) -> MethodRow:
-    searches = counted(study.searches.get(label, []))
-    retrained = study.retrainings.get(label, [])
+def _method_row(ground: Ground, label: str) -> MethodRow:
+    searches = counted(ground.searches.get(label, []))
+    retrained = ground.retrainings.get(label, [])
     return MethodRow(
         label=label,
-        path=mean_interval(list(search_values(searches, study.path_metric).values())),
-        test=mean_interval(list(child_values(retrained, study.test_metric).values())),
+        path=mean_interval(list(search_values(searches, ground.path_metric).values())),
+        test=mean_interval(list(child_values(retrained, ground.test_metric).values())),
         parameters=_mean(list(child_values(retrained, "parameters").values())),
         wall_seconds=_mean([trial.number("wall_seconds") for trial in searches]),
         samples_per_second=_mean([_median(trial) for trial in searches]),
@@ -183,24 +183,24 @@ def _seed_text(trial: Trial) -> str:
     return f"{seed} ({how}epoch {trial.epochs[-1]:.0f} of {trial.last('epochs')})"
 
 
-def _child_cells(study: Study, children: Sequence[Trial]) -> list[str]:
+def _child_cells(ground: Ground, children: Sequence[Trial]) -> list[str]:
     """Test metric, parameters and FLOPs of the child (or children) of one search."""
     if not children:
         return ["—", "—", "—"]
-    tests = [metric_text(study.metric, _or_none(child.number(study.test_metric))) for child in children]
+    tests = [metric_text(ground.metric, _or_none(child.number(ground.test_metric))) for child in children]
     unfinished = "" if all(child.is_finished for child in children) else " (unfinished)"
     parameters = count_text(children[0].number("parameters"))
     return [", ".join(tests) + unfinished, parameters, count_text(children[0].number("flops"))]
 
 
-def method_cells(study: Study, row: MethodRow) -> list[str]:
+def method_cells(ground: Ground, row: MethodRow) -> list[str]:
     """The texts of a method's row: label, seeds, path, test, parameters, time, rate, memory."""
-    seeds = len(search_values(study.searches.get(row.label, []), study.path_metric))
+    seeds = len(search_values(ground.searches.get(row.label, []), ground.path_metric))
     return [
         "random architecture (no search)" if row.label == BASELINE else row.label,
         str(seeds) if seeds else "—",
-        estimate_text(study.metric, row.path),
-        estimate_text(study.metric, row.test),
+        estimate_text(ground.metric, row.path),
+        estimate_text(ground.metric, row.test),
         count_text(row.parameters),
         seconds_text(row.wall_seconds),
         "—" if np.isnan(row.samples_per_second) else f"{row.samples_per_second:.0f}",

@@ -1,15 +1,17 @@
 """A result table as searches and retrainings, grouped by what may be compared.
 
-A *study* is all that was run on one space and task. Within it a *label* names what is compared: the method, and the
-settings in which searches of one method differ (seeds and machine settings aside).
+A *ground* is all that was run on one space and task. Within it a *label* names what is compared: what the trials'
+config calls it, with the value that a sweep gave them; or else the method, and the settings in which searches of one
+method differ (seeds and machine settings aside).
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,8 +30,13 @@ EARLY = ("converged", "collapsed")
 STOPPED = "stopped"
 """How a trial ends that a scheduler or a limit of time ended: it says nothing about the method."""
 
-# Settings of the run and of the machine: they do not make another method of a search.
-_NOT_COMPARED = frozenset(["seed", "split_seed", "data_dir", "cpus", "gpus", "memory_fraction", "deterministic"])
+# Settings of the run, of the machine and of what is looked up afterwards: they do not make another method of a search.
+_NOT_COMPARED = frozenset(
+    (
+        *("seed", "split_seed", "data_dir", "cpus", "gpus", "memory_fraction", "deterministic"),
+        *("label", "setting", "table", "table_options", "ranked_cells"),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +88,7 @@ Groups = dict[str, list[Trial]]
 
 
 @dataclass(frozen=True, slots=True)
-class Study:
+class Ground:
     """What was run on one space and task.
 
     Attributes:
@@ -98,7 +105,13 @@ class Study:
     @property
     def labels(self) -> list[str]:
         """All labels, in the order in which they are shown."""
-        return sorted({*self.searches, *self.retrainings}, key=_rank)
+        groups = {**self.retrainings, **self.searches}
+        return sorted(groups, key=lambda label: _rank(label, groups[label][0]))
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        return f"{self.space} on {self.task}"
 
     @property
     def path_metric(self) -> str:
@@ -110,14 +123,28 @@ class Study:
         """The column by which retrained children are compared."""
         return f"test_{self.metric}"
 
+    def without_sweeps(self) -> Ground:
+        """The ground without searches to which a sweep gave another value; itself where there are no others."""
+        kept = {label: trials for label, trials in self.searches.items() if not trials[0].last("setting")}
+        return replace(self, searches=kept) if kept else self
 
-def studies(table: pa.Table) -> list[Study]:
-    """The studies of a result table, sorted by space and task; rows of an unknown kind are left out."""
-    by_study: dict[tuple[str, str], list[Trial]] = defaultdict(list)
+    def only(self, labels: Sequence[str]) -> Ground:
+        """The ground with the searches and retrainings of these labels, and the retrained baseline."""
+        kept = {*labels, BASELINE}
+        return replace(
+            self,
+            searches={label: trials for label, trials in self.searches.items() if label in kept},
+            retrainings={label: trials for label, trials in self.retrainings.items() if label in kept},
+        )
+
+
+def grounds(table: pa.Table) -> list[Ground]:
+    """The grounds of a result table, sorted by space and task; rows of an unknown kind are left out."""
+    by_ground: dict[tuple[str, str], list[Trial]] = defaultdict(list)
     for trial in _trials(table):
         if trial.last("kind") in ("search", "retraining"):
-            by_study[(trial.last("space") or "", trial.last("task") or "")].append(trial)
-    return [_study(space, task, trials) for (space, task), trials in sorted(by_study.items())]
+            by_ground[(trial.last("space") or "", trial.last("task") or "")].append(trial)
+    return [_ground(space, task, trials) for (space, task), trials in sorted(by_ground.items())]
 
 
 def counted(trials: Sequence[Trial]) -> list[Trial]:
@@ -149,10 +176,10 @@ def child_values(trials: Sequence[Trial], column: str) -> dict[tuple[int, str], 
     return {child: float(np.mean(values)) for child, values in sorted(by_child.items())}
 
 
-def best_trial(study: Study, trials: Sequence[Trial]) -> Trial | None:
+def best_trial(ground: Ground, trials: Sequence[Trial]) -> Trial | None:
     """The counted trial with the best path metric on the validation split; None if none has a finite one."""
-    sign = 1.0 if study.higher_is_better else -1.0
-    scored = [(sign * trial.number(study.path_metric), trial) for trial in counted(trials)]
+    sign = 1.0 if ground.higher_is_better else -1.0
+    scored = [(sign * trial.number(ground.path_metric), trial) for trial in counted(trials)]
     finite = [(score, trial) for score, trial in scored if np.isfinite(score)]
     return max(finite, key=lambda pair: pair[0])[1] if finite else None
 
@@ -164,26 +191,45 @@ def _trials(table: pa.Table) -> list[Trial]:
     return [Trial(tuple(reports)) for reports in rows.values()]
 
 
-def _study(space: str, task: str, trials: Sequence[Trial]) -> Study:
+def _ground(space: str, task: str, trials: Sequence[Trial]) -> Ground:
     searches = [trial for trial in trials if trial.last("kind") == "search"]
     retrainings = [trial for trial in trials if trial.last("kind") == "retraining"]
     directions = [trial.last("higher_is_better") for trial in trials]
     metrics = [trial.last("metric") for trial in trials if trial.last("metric")]
-    return Study(
+    return Ground(
         space=space,
         task=task,
         metric=metrics[0] if metrics else "loss",
         higher_is_better=next((bool(known) for known in directions if known is not None), bool(metrics)),
-        searches=_sorted(_by_settings(searches)),
+        searches=_sorted(_by_label(searches)),
         retrainings=_sorted(_by_method(retrainings)),
     )
+
+
+def _by_label(trials: Sequence[Trial]) -> Groups:
+    """Groups by the label that the config gave, with the value that a sweep gave; others by method and settings."""
+    groups: Groups = defaultdict(list)
+    unnamed = []
+    for trial in trials:
+        label, setting = trial.last("label") or "", trial.last("setting") or ""
+        if label or setting:
+            groups[", ".join(part for part in (label or _method(trial), setting) if part)].append(trial)
+        else:
+            unnamed.append(trial)
+    for label, same in _by_settings(unnamed).items():
+        groups[label] += same
+    return groups
 
 
 def _by_method(trials: Sequence[Trial]) -> Groups:
     groups: Groups = defaultdict(list)
     for trial in trials:
-        groups[trial.last("method") or "unnamed"].append(trial)
+        groups[_method(trial)].append(trial)
     return groups
+
+
+def _method(trial: Trial) -> str:
+    return trial.last("method") or "unnamed"
 
 
 def _by_settings(trials: Sequence[Trial]) -> Groups:
@@ -203,9 +249,11 @@ def _settings(trial: Trial) -> dict[str, str]:
     config = json.loads(trial.last("config_json") or "{}")
     flat: dict[str, str] = {}
     for name, value in config.items():
+        if name in _NOT_COMPARED:
+            continue
         if isinstance(value, dict):
             flat.update({key: _plain(entry) for key, entry in value.items()})
-        elif name not in _NOT_COMPARED:
+        else:
             flat[name] = _plain(value)
     return flat
 
@@ -217,11 +265,16 @@ def _plain(value: Any) -> str:
 def _sorted(groups: Groups) -> Groups:
     for trials in groups.values():
         trials.sort(key=lambda trial: (trial.last("search_seed") or 0, trial.last("seed") or 0))
-    return {label: groups[label] for label in sorted(groups, key=_rank)}
+    return {label: groups[label] for label in sorted(groups, key=lambda label: _rank(label, groups[label][0]))}
 
 
-def _rank(label: str) -> tuple[bool, int, str]:
-    """Registered methods in the order of the registry, then others by name, the baseline last."""
+def _rank(label: str, trial: Trial) -> tuple[bool, int, list[str | float]]:
+    """Registered methods in the order of the registry, then others by name, the baseline last.
+
+    Labels of one method are sorted with their numbers as numbers, so that the values of a sweep stand in order.
+    """
     known = list(registry.methods)
-    method = label.split(" (")[0]
-    return label == BASELINE, known.index(method) if method in known else len(known), label
+    method = _method(trial)
+    parts = re.split(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)", label)
+    natural = [float(part) if index % 2 else part for index, part in enumerate(parts)]
+    return label == BASELINE, known.index(method) if method in known else len(known), natural

@@ -11,9 +11,10 @@ from undisturbed import SMALL, assert_as_undisturbed, last_state, run_config, tr
 from ray_asng import ASNGTrainable, OneOf, SearchTrainable
 from ray_asng.raytune.results_callback import ResultsCallback
 from ray_asng.results.collect import collect
+from ray_asng.results.markdown import markdown
 from ray_asng.results.schema import failed_trials
 from ray_asng.results.store import read_table
-from ray_asng.results.summary import summary
+from ray_asng.results.summary import content
 
 pytestmark = pytest.mark.ray
 
@@ -90,7 +91,7 @@ def test_a_trial_that_fails_disturbs_no_other_and_is_reported_with_its_last_good
     (failed,) = failed_trials(collect(Path(grid.experiment_path)))
     assert (failed.seed, failed.epoch, failed.checkpoint) == (1, 2, "checkpoint_000001")
     assert "no luck" in failed.error
-    summary_text = summary(collect(Path(grid.experiment_path)), [], [])
+    summary_text = markdown(content(collect(Path(grid.experiment_path)), lambda name, figure: name))
     assert "| 1 | 2 |" in summary_text
     assert "checkpoint_000001 | `RuntimeError: no luck` |" in summary_text
 

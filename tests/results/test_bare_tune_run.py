@@ -6,8 +6,9 @@ import pytest
 from tune_output import search_reports
 
 from ray_asng.results.collect import collect
+from ray_asng.results.markdown import markdown
 from ray_asng.results.schema import failed_trials
-from ray_asng.results.summary import summary
+from ray_asng.results.summary import content
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +93,7 @@ def test_finished_failed_recovered_and_stopped_trials_are_told_apart(experiment)
 
 @pytest.mark.ray
 def test_a_bare_run_can_be_reported(experiment):
-    text = summary(collect(experiment), [], [])
+    text = markdown(content(collect(experiment), lambda name, figure: name))
     assert "lost the device" in text
     assert "| asng | 3 |" in text
     assert "1 of 5 collapsed and ended at epoch 2." in text

@@ -14,14 +14,14 @@ from ray_asng.results.curve_plots import curves
 from ray_asng.results.probability_plot import moves, probabilities
 from ray_asng.results.retraining_plot import retraining
 from ray_asng.results.style import method_colours
-from ray_asng.results.trials import studies
+from ray_asng.results.trials import grounds
 
 NASBENCH201 = architecture(["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3", "nor_conv_3x3"])
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    (found,) = studies(collect(write_output(tmp_path_factory.mktemp("output"))))
+def ground(tmp_path_factory):
+    (found,) = grounds(collect(write_output(tmp_path_factory.mktemp("output"))))
     return found
 
 
@@ -32,11 +32,11 @@ def boxes_of_texts(figure, texts):
     return [text.get_window_extent() for text in drawn]
 
 
-def test_curves_show_every_seed_and_a_mean_of_every_method(study):
-    path_panel = next(axes for axes in curves(study).axes if "most likely path" in axes.get_title(loc="left"))
+def test_curves_show_every_seed_and_a_mean_of_every_method(ground):
+    path_panel = next(axes for axes in curves(ground).axes if "most likely path" in axes.get_title(loc="left"))
     assert len(path_panel.lines) == 8 + 3
     last_of_first = path_panel.lines[0].get_ydata()[-1]
-    assert last_of_first == pytest.approx(100 * study.searches["asng"][0].number("path_accuracy"))
+    assert last_of_first == pytest.approx(100 * ground.searches["asng"][0].number("path_accuracy"))
 
 
 def test_a_method_has_one_colour_whatever_stands_beside_it():
@@ -46,17 +46,17 @@ def test_a_method_has_one_colour_whatever_stands_beside_it():
     assert len(set(colours.values())) == len(colours)
 
 
-def test_probabilities_have_a_panel_a_decision_and_a_line_an_option(study):
-    figure = probabilities(study, "asng", study.searches["asng"][0])
+def test_probabilities_have_a_panel_a_decision_and_a_line_an_option(ground):
+    figure = probabilities(ground, "asng", ground.searches["asng"][0])
     panels = [axes for axes in figure.axes if axes.lines]
     assert [axes.get_title(loc="left") for axes in panels][:2] == ["edge_0_1", "edge_0_2"]
     assert [len(axes.lines) for axes in panels] == [5] * 6
     assert np.sum([line.get_ydata() for line in panels[0].lines], axis=0) == pytest.approx(np.ones(20))
 
 
-def test_a_distribution_that_never_moves_has_no_figure(study):
-    assert moves(study.searches["asng"][0])
-    assert not moves(study.searches["random_search"][0])
+def test_a_distribution_that_never_moves_has_no_figure(ground):
+    assert moves(ground.searches["asng"][0])
+    assert not moves(ground.searches["random_search"][0])
 
 
 def test_numeric_decisions_are_drawn_as_mean_values(tmp_path):
@@ -66,8 +66,8 @@ def test_numeric_decisions_are_drawn_as_mean_values(tmp_path):
         for number, report in enumerate(search_reports("asng", 0, epochs=4))
     ]
     write_trial(tmp_path / "exp", "aaaaa_00000", reports)
-    (study,) = studies(collect(tmp_path / "exp"))
-    width, rate = [axes for axes in probabilities(study, "asng", study.searches["asng"][0]).axes if axes.lines]
+    (ground,) = grounds(collect(tmp_path / "exp"))
+    width, rate = [axes for axes in probabilities(ground, "asng", ground.searches["asng"][0]).axes if axes.lines]
     assert width.lines[0].get_ydata() == pytest.approx([3.0, 3.1, 3.2, 3.3])
     assert rate.lines[0].get_ydata() == pytest.approx([0.3] * 4)
 
@@ -75,8 +75,8 @@ def test_numeric_decisions_are_drawn_as_mean_values(tmp_path):
 def test_the_axis_of_retraining_fits_the_children_not_the_interval_of_two_values(tmp_path):
     for seed, accuracy in enumerate((0.980, 0.990)):
         write_trial(tmp_path / "exp", f"aaaaa_{seed:05d}", retraining_reports("asng", seed, test_accuracy=accuracy))
-    (study,) = studies(collect(tmp_path / "exp"))
-    low, high = retraining(study).axes[0].get_xlim()
+    (ground,) = grounds(collect(tmp_path / "exp"))
+    low, high = retraining(ground).axes[0].get_xlim()
     assert 97 < low < 98
     assert 99 < high < 100
 

@@ -4,14 +4,19 @@ import json
 import shutil
 
 import pytest
+from made_up import study, truths
 from tune_output import retraining_reports, search_reports, write_output, write_trial
 
 from ray_asng.results.collect import collect
-from ray_asng.results.report import architecture_figures, best_search, write_report
+from ray_asng.results.document import Heading, Picture
+from ray_asng.results.figures import cells
+from ray_asng.results.markdown import markdown
+from ray_asng.results.missing import missing
+from ray_asng.results.report import best_search, write_report
 from ray_asng.results.store import write_table
-from ray_asng.results.summary import missing, summary
+from ray_asng.results.summary import content
 from ray_asng.results.tables import terminal_table
-from ray_asng.results.trials import studies
+from ray_asng.results.trials import grounds
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +35,19 @@ def table_of(folder, trials):
     return collect(folder / "exp")
 
 
+def no_file(name, figure):
+    """Instead of storing a figure: the path that it would have."""
+    return f"figures/{name}.png"
+
+
+def text_of(table):
+    """The report as Markdown, its figures drawn and thrown away."""
+    return markdown(content(table, no_file))
+
+
 def notes_of(table):
     """What is missing, in one text."""
-    return "\n".join(note for study in studies(table) for note in missing(study))
+    return "\n".join(note for ground in grounds(table) for note in missing(ground))
 
 
 def changed(reports, **changes):
@@ -63,7 +78,7 @@ def test_a_large_difference_is_called_better_or_worse_by_the_direction_of_the_me
     for seed in range(4):
         trials[f"aaaaa_{seed:05d}"] = changed(search_reports("asng", seed), path_accuracy=0.9 + 0.001 * seed)
         trials[f"bbbbb_{seed:05d}"] = changed(search_reports("darts", seed), path_accuracy=0.5 + 0.001 * seed)
-    assert "darts is worse, by more than noise." in summary(table_of(tmp_path, trials), [], [])
+    assert "darts is worse, by more than noise." in text_of(table_of(tmp_path, trials))
 
 
 def test_failed_trials_are_listed_with_their_error(full):
@@ -76,14 +91,14 @@ def test_a_failed_trial_is_shown_with_its_last_good_state(tmp_path):
     reports = changed(search_reports("asng", 3, done=5), path_accuracy=0.75)
     error = "Failure # 1 (occurred at 2026-03-01_11-00-00)\nRuntimeError: boom\n"
     place = write_trial(tmp_path / "exp", "aaaaa_00000", reports, error=error)
-    for index, content in enumerate((b"", b"PK but not really")):
+    for index, written in enumerate((b"", b"PK but not really")):
         (place / f"checkpoint_{index:06d}").mkdir()
-        (place / f"checkpoint_{index:06d}" / "search.pt").write_bytes(content)
+        (place / f"checkpoint_{index:06d}" / "search.pt").write_bytes(written)
     (place / "checkpoint_000000" / "search.pt").unlink()
     (place / "checkpoint_000000" / "mine.json").write_text("{}")
     table = collect(tmp_path / "exp")
     line = "| exp | aaaaa_00000 | asng | 3 | 5 | path_accuracy 75.0 % | checkpoint_000000 | `RuntimeError: boom` |"
-    assert line in summary(table, [], [])
+    assert line in text_of(table)
     assert "failed after epoch 5: aaaaa_00000 asng — RuntimeError: boom" in terminal_table(table)
 
 
@@ -139,7 +154,7 @@ def test_a_metric_where_lower_is_better_picks_the_lowest(tmp_path):
         for seed in range(2)
     }
     table = table_of(tmp_path, trials)
-    assert "asng, seed 1, 2" in summary(table, [], [])
+    assert "asng, seed 1, 2" in text_of(table)
     assert best_search(table).last("seed") == 1
 
 
@@ -164,17 +179,17 @@ def test_retraining_without_a_search_gives_a_report(tmp_path):
 
 def test_a_space_without_a_graph_is_reported_and_not_drawn(tmp_path):
     table = table_of(tmp_path, {"aaaaa_00000": changed(search_reports("asng", 0), architecture_graph="")})
-    drawn, (note,) = architecture_figures(*studies(table))
-    assert drawn == []
-    assert "no graph was reported" in note
+    (ground,) = grounds(table)
+    assert cells(ground, no_file) == []
+    assert "no drawing of what asng found: no graph was reported" in notes_of(table)
 
 
 def test_a_broken_graph_is_reported_and_not_drawn(tmp_path):
     graph = json.dumps({"nodes": ["a"], "edges": [["a", "b", "conv"]]})
     table = table_of(tmp_path, {"aaaaa_00000": changed(search_reports("asng", 0), architecture_graph=graph)})
-    drawn, (note,) = architecture_figures(*studies(table))
-    assert drawn == []
-    assert "ends at 'b', which is none of the nodes" in note
+    (ground,) = grounds(table)
+    assert cells(ground, no_file) == []
+    assert "ends at 'b', which is none of the nodes" in notes_of(table)
 
 
 def test_reports_with_the_least_columns_do_not_break_the_report(tmp_path):
@@ -199,7 +214,7 @@ def test_an_unfinished_search_is_shown_and_does_not_count(tmp_path):
         "aaaaa_00002": changed(search_reports("asng", 2, done=5), path_accuracy=0.1),
     }
     table = table_of(tmp_path, trials)
-    text = summary(table, [], [])
+    text = text_of(table)
     assert "| asng | 2 (epoch 5 of 20) | 10.0 % |" in text
     assert "| asng | 2 | 85.0 %" in text
     assert "seed 2, stands at epoch 5 of 20" in notes_of(table)
@@ -217,7 +232,7 @@ def test_a_search_that_was_stopped_is_shown_and_does_not_count(tmp_path):
         "aaaaa_00002": ended(changed(search_reports("asng", 2, done=5), path_accuracy=0.1), "stopped"),
     }
     table = table_of(tmp_path, trials)
-    text = summary(table, [], [])
+    text = text_of(table)
     assert "| asng | 2 (stopped at epoch 5 of 20) | 10.0 % |" in text
     assert "| asng | 2 | 85.0 %" in text
     assert "search of asng, seed 2, was stopped at epoch 5 of 20; it does not count" in notes_of(table)
@@ -232,7 +247,7 @@ def test_searches_that_converged_or_collapsed_count_and_are_told_apart(tmp_path)
         "aaaaa_00003": ended(changed(search_reports("darts", 3, done=7), path_accuracy=0.8), "converged"),
     }
     table = table_of(tmp_path, trials)
-    text = summary(table, [], [])
+    text = text_of(table)
     assert "| darts | 4 | 65.0 %" in text
     assert "20 epochs. 2 of 4 converged and ended at epochs 7, 9. 1 of 4 collapsed and ended at epoch 5." in text
     assert "| darts | 1 (collapsed at epoch 5 of 20) | 10.0 % |" in text
@@ -245,13 +260,13 @@ def test_a_diverged_search_is_named_and_left_out_of_the_mean(tmp_path):
         "aaaaa_00001": changed(search_reports("asng", 1), path_accuracy=float("nan")),
     }
     table = table_of(tmp_path, trials)
-    assert "90.0 % (one value, no interval)" in summary(table, [], [])
+    assert "90.0 % (one value, no interval)" in text_of(table)
     assert "seed(s) [1]: no finite path_accuracy" in notes_of(table)
 
 
 def test_retraining_one_child_twice_does_not_count_twice(tmp_path):
     trials = {f"aaaaa_{seed:05d}": retraining_reports("asng", 0, seed=seed, architecture="{}") for seed in range(3)}
-    assert "(one value, no interval)" in summary(table_of(tmp_path, trials), [], [])
+    assert "(one value, no interval)" in text_of(table_of(tmp_path, trials))
 
 
 def test_searches_of_one_method_with_other_settings_are_apart(tmp_path):
@@ -259,11 +274,11 @@ def test_searches_of_one_method_with_other_settings_are_apart(tmp_path):
     for number, step in enumerate((0.1, 1.0)):
         config = json.dumps({"method": "asng", "seed": number, "method_options": {"initial_step": step}})
         trials[f"aaaaa_{number:05d}"] = changed(search_reports("asng", number), config_json=config)
-    (study,) = studies(table_of(tmp_path, trials))
-    assert list(study.searches) == ["asng (initial_step=0.1)", "asng (initial_step=1.0)"]
+    (ground,) = grounds(table_of(tmp_path, trials))
+    assert list(ground.searches) == ["asng (initial_step=0.1)", "asng (initial_step=1.0)"]
 
 
-def test_two_tasks_are_two_studies_with_files_of_their_own(tmp_path):
+def test_two_tasks_are_two_grounds_with_files_of_their_own(tmp_path):
     trials = {
         "aaaaa_00000": changed(retraining_reports("asng", 0), task="digits"),
         "aaaaa_00001": changed(retraining_reports("asng", 0), task="my_module:cats"),
@@ -280,7 +295,7 @@ def test_the_best_of_two_tasks_is_not_defined(tmp_path):
         "aaaaa_00000": search_reports("asng", 0),
         "aaaaa_00001": changed(search_reports("asng", 0), task="my_module:cats"),
     }
-    with pytest.raises(ValueError, match="several studies"):
+    with pytest.raises(ValueError, match="several spaces or tasks"):
         best_search(table_of(tmp_path, trials))
 
 
@@ -306,3 +321,26 @@ def test_the_terminal_table_is_aligned(full):
 def test_the_terminal_table_of_nothing_says_so(tmp_path):
     write_trial(tmp_path / "exp", "aaaaa_00000", [])
     assert terminal_table(collect(tmp_path / "exp")) == "no search and no retraining has reported yet"
+
+
+def test_with_a_table_its_truth_comes_first_and_every_kind_of_result_has_its_section(tmp_path):
+    table = study(24, settings=("", "initial_step=0.3", "initial_step=3"), columns=truths)
+    blocks = content(table, no_file)
+    titles = [block.text for block in blocks if isinstance(block, Heading)]
+    expected = [
+        "What the found architectures are worth",
+        "How much the methods depend on their settings",
+        "Methods",
+        "Found architectures",
+        "How it was made",
+    ]
+    assert [title for title in titles if title in expected] == expected
+    assert {block.path for block in blocks if isinstance(block, Picture)} > {
+        f"figures/{name}_nasbench201_digits.png" for name in ("anytime", "rank_correlation", "sensitivity")
+    }
+    assert "nothing was retrained yet" not in notes_of(table)
+
+
+def test_without_a_table_nothing_is_said_of_one(full):
+    assert "What the found architectures are worth" not in full[2]
+    assert "ublished" not in full[2]
