@@ -164,8 +164,9 @@ def experiment_of(file: Path) -> Path | None:
 def how_to_go_on(experiment: Path) -> str:
     """How an experiment is taken up again where it was left: a command, or a call of Tune."""
     output = experiment.parent.parent
-    if experiment.parent.name == "tune" and (output / "job.json").is_file():
-        return f"ray-asng search --output {shlex.quote(str(output))} --resume"
+    for command, file in (("search", "job.json"), ("study", "study.json")):
+        if experiment.parent.name == "tune" and (output / file).is_file():
+            return f"ray-asng {command} --output {shlex.quote(str(output))} --resume"
     if (experiment / "tuner.pkl").is_file():
         return f"tune.Tuner.restore({str(experiment)!r}, trainable, resume_unfinished=True, resume_errored=True).fit()"
     return 'the same tune.run(...) with resume="AUTO+ERRORED"'

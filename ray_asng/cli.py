@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import json
 import shlex
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +30,6 @@ _SMOKE: dict[str, Any] = {
     "retrain_epochs": 1,
     "space_options": {"width": 4, "cells": 1},
 }
-
-# What a job writes into its folder, and so all that --overwrite removes.
-_OUR_FILES = ("tune", "figures", "results.parquet", "summary.md", "job.json", "best_architecture.json", "best_child.pt")
 
 
 class _Command(click.Command):
@@ -61,31 +57,36 @@ def main() -> None:
     """One-shot neural architecture search on Ray Tune."""
 
 
-def _job_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Options that searching and retraining share."""
-    config_help = "Any other key of a search's config, such as lr=0.1 or space_options='{\"width\": 16}'."
-    epochs_help = f"Epochs of a retraining; 0 leaves it out.  [default: {_DEFAULT['retrain_epochs']}]"
-    random_help = "Uniformly drawn architectures that are retrained for comparison."
-    for option in (
-        click.option("--smoke", is_flag=True, help="Everything in under a minute, at a size without meaning."),
-        click.option("--overwrite", is_flag=True, help="Remove the results that --output holds, and begin anew."),
-        click.option("--resume", is_flag=True, help="Go on with the job in --output that was interrupted."),
-        click.option("--max-concurrent", type=click.IntRange(1), help="Trials at a time.  [default: what fits]"),
-        click.option("--data-dir", type=click.Path(path_type=Path), help="Data sets.  [default: $RAY_ASNG_DATA]"),
-        click.option("--random-architectures", type=click.IntRange(0), default=1, show_default=True, help=random_help),
-        click.option("--set-retrain", "recipe", multiple=True, metavar="KEY=JSON", help="Any field of the recipe."),
-        click.option("--retrain-epochs", type=click.IntRange(0), help=epochs_help),
-        click.option("--set", "settings", multiple=True, metavar="KEY=JSON", help=config_help),
-        click.option("--task", default="digits", show_default=True, help="Data and loss; see `ray-asng list`."),
-        click.option("--space", default="nasbench201", show_default=True, help="Network; see `ray-asng list`."),
-        click.option("--output", type=click.Path(path_type=Path), required=True, help="Folder of all that is written."),
-    ):
-        command = option(command)
-    return command
+_RUN_OPTIONS = (
+    click.option("--overwrite", is_flag=True, help="Remove the results that --output holds, and begin anew."),
+    click.option("--resume", is_flag=True, help="Go on with what was interrupted in --output."),
+    click.option("--max-concurrent", type=click.IntRange(1), help="Trials at a time.  [default: what fits]"),
+    click.option("--data-dir", type=click.Path(path_type=Path), help="Data sets.  [default: $RAY_ASNG_DATA]"),
+)
+_CONFIG_HELP = "Any other key of a search's config, such as lr=0.1 or space_options='{\"width\": 16}'."
+_EPOCHS_HELP = f"Epochs of a retraining; 0 leaves it out.  [default: {_DEFAULT['retrain_epochs']}]"
+_RANDOM_HELP = "Uniformly drawn architectures that are retrained for comparison."
+# What searching and retraining share.
+_JOB_OPTIONS = (
+    click.option("--smoke", is_flag=True, help="Everything in under a minute, at a size without meaning."),
+    *_RUN_OPTIONS,
+    click.option("--random-architectures", type=click.IntRange(0), default=1, show_default=True, help=_RANDOM_HELP),
+    click.option("--set-retrain", "recipe", multiple=True, metavar="KEY=JSON", help="Any field of the recipe."),
+    click.option("--retrain-epochs", type=click.IntRange(0), help=_EPOCHS_HELP),
+    click.option("--set", "settings", multiple=True, metavar="KEY=JSON", help=_CONFIG_HELP),
+    click.option("--task", default="digits", show_default=True, help="Data and loss; see `ray-asng list`."),
+    click.option("--space", default="nasbench201", show_default=True, help="Network; see `ray-asng list`."),
+    click.option("--output", type=click.Path(path_type=Path), required=True, help="Folder of all that is written."),
+)
+
+
+def _with(options: Sequence[Callable[..., Any]]) -> Callable[..., Any]:
+    """Several options as one decorator."""
+    return lambda command: reduce(lambda decorated, option: option(decorated), options, command)
 
 
 @main.command(cls=_Command)
-@_job_options
+@_with(_JOB_OPTIONS)
 @click.option(
     "--method",
     "methods",
@@ -105,54 +106,80 @@ def search(output: Path, resume: bool, overwrite: bool, **options: Any) -> None:
 
     Without options beside --output: the NAS-Bench-201 cell on handwritten digits, in about four minutes on two cores.
     """
-    _start(output, resume, overwrite, options)
+    _start_job(output, resume, overwrite, options)
 
 
-def _start(output: Path, resume: bool, overwrite: bool, options: dict[str, Any]) -> None:
-    """Run the job of `options` in `output`, or the one that was interrupted there, and say where everything is."""
-    if resume:
-        _refuse_beside_resume()
-    present = [name for name in _OUR_FILES if (output / name).exists()]
-    if present and not (resume or overwrite):
-        raise FileExistsError(
-            f"{output} already holds {', '.join(present)}; go on with --resume, begin anew with --overwrite, or "
-            "choose another --output"
-        )
+def _start_job(output: Path, resume: bool, overwrite: bool, options: dict[str, Any]) -> None:
+    """Run the main job of `options` in `output`, or go on with it."""
     from ray_asng.raytune.experiment import Job, run_job
 
+    begin = partial(Job.load, output) if resume else lambda: Job(output=output, command=_typed(), **_plan(**options))
+    _start(output, resume, overwrite, begin, run_job)
+
+
+def _start(output: Path, resume: bool, overwrite: bool, begin: Callable[[], Any], run: Callable[..., Any]) -> None:
+    """Run what `begin` gives, a job or a study, in `output`, and say where everything is.
+
+    Where nothing is to be resumed, it is saved first. Nothing is written before it was built once without an error.
+    """
+    from ray_asng.output_folder import remove, require_writable, written_before
+
     if resume:
-        job = Job.load(output)
-        rehearsal = job.rehearse()
-        _require_writable(output)
-    else:
-        job = Job(output=output, command=_typed(), **_plan(**options))
-        rehearsal = job.rehearse()  # a bad config or missing data are an error before anything is removed or written
-        _require_writable(output)
-        for name in present:
-            _remove(output / name)
+        _refuse_beside_resume()
+    present = written_before(output)
+    if present and not (resume or overwrite):
+        raise FileExistsError(
+            f"{output} already holds {', '.join(path.name for path in present)}; go on with --resume, begin anew with "
+            "--overwrite, or choose another --output"
+        )
+    job = begin()
+    rehearsal = job.rehearse()
+    require_writable(output)
+    if not resume:
+        for path in present:
+            remove(path)
         job.save()
     try:
-        report = run_job(job, rehearsal)
+        report = run(job, rehearsal)
     except KeyboardInterrupt:
         command = click.get_current_context().info_name
         raise click.ClickException(f"interrupted; go on with: ray-asng {command} --output {output} --resume") from None
     click.echo(report.table)
     for sentence in report.missing:
         click.echo(f"Missing: {sentence}")
-    titles = ("summary.md", "figures", "results.parquet", "best_architecture.json", "best_child.pt")
+    titles = ("summary.md", "report.html", "figures", "results.parquet", "best_architecture.json", "best_child.pt")
     click.echo("\nWritten: " + ", ".join(str(output / title) for title in titles if (output / title).exists()))
 
 
-def _require_writable(output: Path) -> None:
-    """Make the folder, if it is not there, and a file in it for a moment."""
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=output):
-            pass
-    except OSError as error:
-        raise OSError(
-            f"nothing can be written to {output} ({error.strerror}); choose another --output, or see to its permissions"
-        ) from error
+@main.command(cls=_Command)
+@click.argument("file", required=False)
+@_with(_RUN_OPTIONS)
+@click.option("--smoke", "size", flag_value="smoke", help="The same as --size smoke.")
+@click.option("--size", help="One of the sizes that FILE has.  [default: the study as it stands]")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=JSON", help="A key of a search's config, for all trials."
+)
+@click.option("--dry-run", is_flag=True, help="Build every search once, show what would run, and leave it at that.")
+@click.option("--output", type=click.Path(path_type=Path), help="Folder of all that is written.")
+def study(file: str, output: Path, resume: bool, overwrite: bool, dry_run: bool, **options: Any) -> None:
+    """Run a study: the methods, spaces, tasks, settings and seeds of FILE as one experiment.
+
+    FILE is YAML or Python (`ray_asng.study` says what it holds), or the name of a ready one, see `ray-asng list`.
+    """
+    from ray_asng.raytune.study_run import StudyRun, plan_text, run_study
+
+    needed = {"FILE": file or (resume and not dry_run), "--output": output or dry_run}
+    if not all(needed.values()):
+        raise click.UsageError(f"name {' and '.join(name for name, given in needed.items() if not given)}")
+    given = _pairs("--set", options.pop("settings"))
+    data_dir = options.pop("data_dir")
+    if data_dir is not None:
+        given["data_dir"] = str(data_dir.resolve())
+    begin = partial(StudyRun.read, file, output=output, given=given, command=_typed(), **options)
+    if dry_run:
+        click.echo(plan_text(begin()))
+    else:
+        _start(output, resume, overwrite, partial(StudyRun.load, output) if resume else begin, run_study)
 
 
 def _refuse_beside_resume() -> None:
@@ -242,16 +269,9 @@ def _typed() -> str:
     return shlex.join(["ray-asng", *sys.argv[1:]])
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
 @main.command(cls=_Command)
 @click.argument("architectures", metavar="ARCHITECTURE...", nargs=-1)
-@_job_options
+@_with(_JOB_OPTIONS)
 @click.option(
     "--seeds", type=click.IntRange(1), default=1, show_default=True, help="Retrainings of each: seeds 0, 1, ..."
 )
@@ -265,7 +285,7 @@ def retrain(output: Path, resume: bool, overwrite: bool, architectures: tuple[st
         raise click.UsageError("name at least one ARCHITECTURE")
     options["retrain_seeds"] = options.pop("seeds")
     texts = [_architecture_text(given) for given in architectures]
-    _start(output, resume, overwrite, {**options, "architectures": texts, "methods": None, "seeds": 0})
+    _start_job(output, resume, overwrite, {**options, "architectures": texts, "methods": None, "seeds": 0})
 
 
 def _architecture_text(given: str) -> str:
@@ -287,6 +307,7 @@ def _architecture_text(given: str) -> str:
 @click.option("--overwrite", is_flag=True, help="Replace the results.parquet that is there.")
 def collect(experiment: Path, output: Path, overwrite: bool) -> None:
     """Make one Parquet data set of what `tune.run` or `Tuner` wrote to EXPERIMENT."""
+    from ray_asng.output_folder import require_writable
     from ray_asng.results.collect import collect as collect_table
     from ray_asng.results.store import write_table
 
@@ -294,7 +315,7 @@ def collect(experiment: Path, output: Path, overwrite: bool) -> None:
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists; replace it with --overwrite or choose another --output")
     table = collect_table(experiment, _typed())
-    _require_writable(output)
+    require_writable(output)
     write_table(table, path)
     click.echo(f"{table.num_rows} rows in {path}; `ray-asng report {output}` makes tables and figures of them")
 
@@ -340,14 +361,18 @@ def report(folder: Path) -> None:
 
 @main.command("list", cls=_Command)
 def list_names() -> None:
-    """List the built-in methods, spaces and tasks."""
+    """List the built-in methods, spaces and tasks, and the ready studies."""
     from ray_asng import registry
+    from ray_asng.study.source import read_source, ready_studies
 
     for title, names in (("methods", registry.methods), ("spaces", registry.spaces), ("tasks", registry.tasks)):
         click.echo(title)
         for name in names:
             first_line = (names[name].__doc__ or "").strip().splitlines()[0]
             click.echo(f"  {name:<14} {first_line}")
+    click.echo("studies")
+    for name, path in ready_studies().items():
+        click.echo(f"  {name:<20} {read_source(path).content['about']}")
 
 
 @main.command(cls=_Command)

@@ -137,17 +137,18 @@ def test_a_checkpoint_that_is_set_aside_keeps_its_content_and_replaces_none(tmp_
     }
 
 
-def test_loading_a_damaged_checkpoint_names_the_file_and_the_commands_that_help(tmp_path):
-    experiment = tmp_path / "my runs" / "tune" / "search"
+@pytest.mark.parametrize(("command", "file"), [("search", "job.json"), ("study", "study.json")])
+def test_loading_a_damaged_checkpoint_names_the_file_and_the_commands_that_help(tmp_path, command, file):
+    experiment = tmp_path / "my runs" / "tune" / command
     (folder, *_) = write_checkpoints(experiment / "trial", 1)
-    (tmp_path / "my runs" / "job.json").touch()
+    (tmp_path / "my runs" / file).touch()
     cut(folder / "search.pt", -100)
     with pytest.raises(ValueError, match="truncated") as caught:
         load_state(folder / "search.pt")
     text = str(caught.value)
     assert str(folder / "search.pt") in text
     assert f"`ray-asng repair '{experiment}'` restores the newest good checkpoint" in text
-    assert f"go on with: ray-asng search --output '{tmp_path / 'my runs'}' --resume" in text
+    assert f"go on with: ray-asng {command} --output '{tmp_path / 'my runs'}' --resume" in text
 
 
 def test_loading_a_damaged_file_of_elsewhere_names_the_command_with_a_placeholder(file):

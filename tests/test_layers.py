@@ -30,10 +30,11 @@ MAY_IMPORT = {
     "tabular": {"space", "tasks"},
     "checkpoints": set(),
     "results": {"registry", "checkpoints"},
+    "study": {"space", "config"},
     "__main__": {"cli"},
 }
 # The loop, retraining and configuration import all layers but these, which stand above them.
-ABOVE_THE_LOOP = {"testing", "raytune", "results", "cli", "__main__"}
+ABOVE_THE_LOOP = {"testing", "study", "raytune", "results", "cli", "__main__"}
 # Third-party package -> the one layer that imports it.
 AT_HOME = {"ray": "raytune", "matplotlib": "results", "click": "cli"}
 

@@ -16,18 +16,17 @@ References:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from ray_asng.optimizers.base import Proposal, SamplingOptimizer
-from ray_asng.optimizers.distribution import Distribution
-from ray_asng.optimizers.ranking import ranking_utility
-from ray_asng.space import Architecture, Floats, Ints, SearchSpace, Value
+from ray_asng.optimizers.distribution import Direction
+from ray_asng.optimizers.natural_gradient import NaturalGradientOptimizer
+from ray_asng.space import Floats, Ints, SearchSpace
 
 
-class ASNG(SamplingOptimizer):
+class ASNG(NaturalGradientOptimizer):
     """ASNG over categorical, integer and real decisions and mixtures of them.
 
     Args:
@@ -53,8 +52,6 @@ class ASNG(SamplingOptimizer):
         >>> asng.tell(proposals, [0.3, 0.7])
     """
 
-    least_samples = 2
-
     def __init__(
         self,
         space: SearchSpace,
@@ -64,11 +61,9 @@ class ASNG(SamplingOptimizer):
         samples: int = 2,
         max_step: float | None = None,
     ) -> None:
-        self.space = space
-        self.samples = samples
+        super().__init__(space, seed, samples)
         self.initial_step = initial_step
         self.snr_threshold = snr_threshold
-        self.distribution = Distribution(space, seed)
         num_parameters = self.distribution.num_parameters
         largest = 2.0 * math.sqrt(max(num_parameters, 1))
         self.max_step = largest if max_step is None else max_step
@@ -78,15 +73,9 @@ class ASNG(SamplingOptimizer):
             raise ValueError(f"initial_step must be above 0 and at most {self.max_step:.4g}, got {initial_step!r}")
         if snr_threshold <= 1.0:
             raise ValueError(f"snr_threshold must exceed 1, got {snr_threshold!r}")
-        if samples < 2:
-            raise ValueError(f"samples must be at least 2, since one loss alone ranks nothing; got {samples!r}")
         self.Delta = 1.0
         self.gamma = 0.0
         self.s: Floats = np.zeros(num_parameters)
-
-    def reseed(self, seed: int) -> None:
-        """Draw proposals from a new stream from now on."""
-        self.distribution.reseed(seed)
 
     @property
     def theta(self) -> Floats:
@@ -103,32 +92,6 @@ class ASNG(SamplingOptimizer):
         """(M,) second moments of the integer and real decisions."""
         return self.distribution.second_moment
 
-    @property
-    def probabilities(self) -> dict[str, Floats]:
-        """See `Optimizer.probabilities`."""
-        return self.distribution.probabilities
-
-    @property
-    def convergence_limit(self) -> float:
-        """See `Optimizer.convergence_limit`."""
-        return self.distribution.convergence_limit
-
-    def most_likely(self) -> Architecture:
-        """The mode: the most probable options, means of numbers."""
-        return self.distribution.most_likely()
-
-    def ask(self, count: int) -> list[Proposal]:
-        """Draw `count` proposals; integer and real decisions in mirrored pairs."""
-        return self.distribution.propose(count)
-
-    def tell(self, proposals: Sequence[Proposal | Mapping[str, Value]], losses: Sequence[float] | Floats) -> None:
-        """One update from all that is given; see `update`."""
-        options, values = self.distribution.arrays(proposals)
-        told = np.asarray(losses, dtype=np.float64)
-        # Options were drawn or looked up by name: looking at each again would take a tenth of the whole update.
-        self.distribution.check_shapes(options, values, told)
-        self._move(options, values, told)
-
     def update(self, options: Ints, values: Floats, losses: Floats) -> None:
         """One step of the distribution and of its step size. Equal losses, or equal samples, change nothing.
 
@@ -142,12 +105,10 @@ class ASNG(SamplingOptimizer):
         """
         options, values, losses = np.asarray(options), np.asarray(values), np.asarray(losses, dtype=np.float64)
         self.distribution.check(options, values, losses)
-        self._move(options, values, losses)
+        self._learn(options, values, losses)
 
-    def _move(self, options: Ints, values: Floats, losses: Floats) -> None:
-        direction = self.distribution.direction(options, values, ranking_utility(losses))
-        if direction is None:
-            return
+    def _move(self, direction: Direction) -> None:
+        """Go delta along the natural gradient, then adapt delta to how far this direction agrees with earlier ones."""
         delta = self.step_size
         self.distribution.move(direction, delta)
         beta = min(delta / math.sqrt(len(self.s)), 2.0)  # the bound is exact but for rounding

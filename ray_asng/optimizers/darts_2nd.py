@@ -17,13 +17,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 
-from ray_asng.optimizers.base import Cost, MixingOptimizer, Problem, categorical_only, mean_options
-from ray_asng.optimizers.logits import Logits
-from ray_asng.space import Floats, SearchSpace
+from ray_asng.optimizers.base import Cost, Problem, mean_options
+from ray_asng.optimizers.darts import DARTS
 
 # Length of the displacement r v of the central difference, in the Euclidean norm over all weights.
 _DISPLACEMENT = 0.01
@@ -39,34 +38,8 @@ class KnowsDirection(Protocol):
         """Directions [d] in the shapes of `parameters`: a step would take the weights to w - learning_rate d."""
 
 
-class SecondOrderDARTS(MixingOptimizer):
-    """Logits [alpha] by Adam on the validation loss after an unrolled step of the weights.
-
-    Args:
-        space: categorical decisions only.
-        seed: of the initial logits, 1e-3 times standard normal.
-        learning_rate: of Adam.
-        weight_decay: of Adam.
-        device: where the logits live.
-
-    Raises:
-        ValueError: the space has integer or real decisions, or `learning_rate` is not positive, or `weight_decay` is
-            negative.
-    """
-
-    def __init__(
-        self,
-        space: SearchSpace,
-        seed: int = 0,
-        learning_rate: float = 3e-4,
-        weight_decay: float = 1e-3,
-        device: torch.device | str = "cpu",
-    ) -> None:
-        categorical_only(space, "darts_2nd")
-        self.space = space
-        generator = torch.Generator().manual_seed(seed)
-        self._state = Logits(space, generator, learning_rate, weight_decay, device)
-        self.logits = self._state.rows
+class SecondOrderDARTS(DARTS):
+    """First-order `DARTS`, with its settings, but for the gradient: that of the loss after an unrolled step."""
 
     @property
     def cost(self) -> Cost:
@@ -77,15 +50,6 @@ class SecondOrderDARTS(MixingOptimizer):
         options = mean_options(self.space)
         return Cost(forward=5.0 * options, backward=5.0 * options, memory="all options")
 
-    @property
-    def probabilities(self) -> dict[str, Floats]:
-        """Decision name -> (K,) softmax of the logits."""
-        return self._state.probabilities
-
-    def weights_for_training(self) -> dict[str, torch.Tensor]:
-        """Softmax of the logits, detached."""
-        return {name: torch.softmax(row.detach(), dim=0) for name, row in self.logits.items()}
-
     def architecture_step(self, problem: Problem) -> float:
         """One Adam step along the unrolled gradient; the weights are left as they were, bit for bit.
 
@@ -95,14 +59,6 @@ class SecondOrderDARTS(MixingOptimizer):
         loss, gradients = unrolled_gradient(problem, self.logits)
         self._state.step(gradients)
         return loss
-
-    def state_dict(self) -> dict[str, Any]:
-        """Logits and the state of Adam."""
-        return self._state.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over a state of the same space; the learning rate and decay stay those of the construction."""
-        self._state.load_state_dict(state)
 
 
 def unrolled_gradient(problem: Problem, logits: Mapping[str, torch.Tensor]) -> tuple[float, list[torch.Tensor]]:

@@ -19,9 +19,9 @@ from typing import Any
 
 import torch
 
-from ray_asng.optimizers.base import Cost, MixingOptimizer, Problem, categorical_only
+from ray_asng.optimizers.base import Cost, Problem, categorical_only
 from ray_asng.optimizers.gaea import SMALLEST, exponentiated
-from ray_asng.optimizers.gumbel import gumbel_softmax
+from ray_asng.optimizers.gumbel import GumbelOptimizer
 from ray_asng.optimizers.one_hot import OneHot, straight_through
 from ray_asng.optimizers.temperature import Temperature
 from ray_asng.space import Floats, SearchSpace
@@ -41,7 +41,39 @@ def divergence_from_uniform(theta: torch.Tensor) -> torch.Tensor:
     return (theta * (theta.log() + math.log(len(theta)))).sum()
 
 
-class GAEAGDAS(MixingOptimizer):
+class Simplex:
+    """(K,) weights [theta] a decision, uniform at the start.
+
+    Args:
+        space: its categorical decisions get weights.
+        device: where the weights live.
+
+    Attributes:
+        rows: decision name -> (K,) weights.
+    """
+
+    def __init__(self, space: SearchSpace, device: torch.device | str) -> None:
+        self.rows = {
+            decision.name: torch.full((len(decision.options),), 1.0 / len(decision.options), device=device)
+            for decision in space.categorical
+        }
+
+    @property
+    def probabilities(self) -> dict[str, Floats]:
+        """Decision name -> (K,) weights, divided by their sum, which clamping may have left above 1."""
+        rows = {name: row.double().cpu().numpy() for name, row in self.rows.items()}
+        return {name: row / row.sum() for name, row in rows.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The weights."""
+        return {"theta": {name: row.clone() for name, row in self.rows.items()}}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over a state of the same space."""
+        self.rows.update({name: state["theta"][name].to(row.device).clone() for name, row in self.rows.items()})
+
+
+class GAEAGDAS(GumbelOptimizer):
     """Simplex weights [theta], moved by the straight-through gradient of one sampled path's validation loss.
 
     The published search lets the supernet's weights learn alone for 50 epochs first (`warmup_epochs` of the search).
@@ -75,40 +107,22 @@ class GAEAGDAS(MixingOptimizer):
             raise ValueError(f"learning_rate must be positive, got {learning_rate!r}")
         if entropy_weight < 0.0:
             raise ValueError(f"entropy_weight must be 0 or more, got {entropy_weight!r}")
-        self.space = space
+        simplex, generator = Simplex(space, device), torch.Generator().manual_seed(seed)
+        super().__init__(space, simplex, generator, Temperature(first_temperature, last_temperature))
         self.learning_rate = learning_rate
         self.entropy_weight = entropy_weight
-        self.generator = torch.Generator().manual_seed(seed)
-        self.temperature = Temperature(first_temperature, last_temperature)
-        self.theta = {
-            decision.name: torch.full((len(decision.options),), 1.0 / len(decision.options), device=device)
-            for decision in space.categorical
-        }
+        self.theta = simplex.rows
 
     @property
     def cost(self) -> Cost:
         """One path forward and backward in both steps."""
         return Cost(forward=2.0, backward=2.0, memory="one path")
 
-    @property
-    def probabilities(self) -> dict[str, Floats]:
-        """Decision name -> (K,) simplex weights, divided by their sum, which clamping may have left above 1."""
-        rows = {name: row.double().cpu().numpy() for name, row in self.theta.items()}
-        return {name: row / row.sum() for name, row in rows.items()}
-
-    def reseed(self, seed: int) -> None:
-        """Draw paths from a new stream from now on."""
-        self.generator.manual_seed(seed)
-
-    def weights_for_training(self) -> dict[str, torch.Tensor]:
-        """A fresh path as one-hot weights."""
-        return dict(self._sample(self.theta))
-
     def architecture_step(self, problem: Problem) -> float:
         """One exponentiated-gradient step on a fresh path's validation loss; returns this loss, without the penalty."""
         self.temperature.begin()
         theta = {name: row.clone().requires_grad_() for name, row in self.theta.items()}
-        loss = problem.loss(self._sample(theta), "valid")
+        loss = problem.loss(self._path(theta), "valid")
         rows = list(theta.values())
         # A decision that this pass did not reach has no influence on the loss: its gradient is zero.
         slopes = torch.autograd.grad(loss, rows, allow_unused=True, materialize_grads=True)
@@ -118,31 +132,10 @@ class GAEAGDAS(MixingOptimizer):
             self.theta[name] = divided_then_clamped_step(row.detach(), gradient, self.learning_rate)
         return float(loss.detach())
 
-    def _sample(self, theta: Mapping[str, torch.Tensor]) -> OneHot:
-        """A path, with the gradient of its relaxed sample."""
-        tau = self.temperature.value
-        return straight_through(
-            self.space, {name: gumbel_softmax(row.log(), tau, self.generator) for name, row in theta.items()}
-        )
+    def _sample(self) -> OneHot:
+        """A path of the present weights."""
+        return self._path(self.theta)
 
-    def on_epoch_end(self, epoch: int, epochs: int) -> None:
-        """Lower the temperature."""
-        self.temperature.end_epoch(epoch, epochs)
-
-    def metrics(self) -> dict[str, float]:
-        """The temperature of the samples."""
-        return {"temperature": self.temperature.value}
-
-    def state_dict(self) -> dict[str, Any]:
-        """Simplex weights, temperature and generator."""
-        return {
-            "theta": {name: row.clone() for name, row in self.theta.items()},
-            "temperature": self.temperature.state_dict(),
-            "generator": self.generator.get_state(),
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over a state of the same space; the settings stay those of the construction."""
-        self.theta = {name: state["theta"][name].to(row.device).clone() for name, row in self.theta.items()}
-        self.temperature.load_state_dict(state["temperature"])
-        self.generator.set_state(state["generator"])
+    def _path(self, theta: Mapping[str, torch.Tensor]) -> OneHot:
+        """A path, with the gradient of its relaxed sample [p] by the weights."""
+        return straight_through(self.space, self._relaxed({name: row.log() for name, row in theta.items()}))

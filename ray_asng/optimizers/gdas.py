@@ -10,20 +10,17 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 
-from ray_asng.optimizers.base import Cost, MixingOptimizer, Problem, categorical_only
-from ray_asng.optimizers.gumbel import gumbel_softmax
+from ray_asng.optimizers.base import Cost, Problem, categorical_only
+from ray_asng.optimizers.gumbel import GumbelOptimizer
 from ray_asng.optimizers.logits import Logits
 from ray_asng.optimizers.one_hot import OneHot, straight_through
 from ray_asng.optimizers.temperature import Temperature
-from ray_asng.space import Floats, SearchSpace
+from ray_asng.space import SearchSpace
 
 
-class GDAS(MixingOptimizer):
+class GDAS(GumbelOptimizer):
     """Logits [alpha] by Adam on the validation loss of one sampled path.
 
     Args:
@@ -51,29 +48,15 @@ class GDAS(MixingOptimizer):
         device: torch.device | str = "cpu",
     ) -> None:
         categorical_only(space, "gdas")
-        self.space = space
-        self.generator = torch.Generator().manual_seed(seed)
-        self.temperature = Temperature(first_temperature, last_temperature)
-        self._state = Logits(space, self.generator, learning_rate, weight_decay, device)
+        generator = torch.Generator().manual_seed(seed)
+        self._state = Logits(space, generator, learning_rate, weight_decay, device)
+        super().__init__(space, self._state, generator, Temperature(first_temperature, last_temperature))
         self.logits = self._state.rows
 
     @property
     def cost(self) -> Cost:
         """One path forward and backward in both steps."""
         return Cost(forward=2.0, backward=2.0, memory="one path")
-
-    @property
-    def probabilities(self) -> dict[str, Floats]:
-        """Decision name -> (K,) softmax of the logits."""
-        return self._state.probabilities
-
-    def reseed(self, seed: int) -> None:
-        """Draw paths from a new stream from now on."""
-        self.generator.manual_seed(seed)
-
-    def weights_for_training(self) -> dict[str, torch.Tensor]:
-        """A fresh path as one-hot weights, detached."""
-        return {name: row.detach() for name, row in self._sample().items()}
 
     def architecture_step(self, problem: Problem) -> float:
         """One Adam step along the straight-through gradient of a fresh path's validation loss."""
@@ -83,32 +66,6 @@ class GDAS(MixingOptimizer):
         return float(loss.detach())
 
     def _sample(self) -> OneHot:
-        """A path, with the gradient of its relaxed sample."""
-        tau = self.temperature.value
-        soft = {
-            name: gumbel_softmax(torch.log_softmax(row, dim=0), tau, self.generator)
-            for name, row in self.logits.items()
-        }
-        return straight_through(self.space, soft)
-
-    def on_epoch_end(self, epoch: int, epochs: int) -> None:
-        """Lower the temperature."""
-        self.temperature.end_epoch(epoch, epochs)
-
-    def metrics(self) -> dict[str, float]:
-        """The temperature of the samples."""
-        return {"temperature": self.temperature.value}
-
-    def state_dict(self) -> dict[str, Any]:
-        """Logits, the state of Adam, temperature and generator."""
-        return {
-            **self._state.state_dict(),
-            "temperature": self.temperature.state_dict(),
-            "generator": self.generator.get_state(),
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over a state of the same space; the settings stay those of the construction."""
-        self._state.load_state_dict(state)
-        self.temperature.load_state_dict(state["temperature"])
-        self.generator.set_state(state["generator"])
+        """A path, with the gradient of its relaxed sample [p]."""
+        log_probs = {name: torch.log_softmax(row, dim=0) for name, row in self.logits.items()}
+        return straight_through(self.space, self._relaxed(log_probs))

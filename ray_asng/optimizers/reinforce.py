@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from ray_asng.optimizers.adam import Moments
 from ray_asng.optimizers.base import Proposal, SamplingOptimizer, categorical_only
 from ray_asng.optimizers.distribution import Distribution
 from ray_asng.space import Floats, Ints, SearchSpace, Value
-
-_BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8
 
 # Greater losses count as this one: the square of the gradient must not overflow.
 _LARGEST_LOSS = 1e100
@@ -68,8 +67,7 @@ class REINFORCE(SamplingOptimizer):
         drawn = 1e-3 * self.distribution.rng.standard_normal(self.distribution.theta.shape)
         self.logits: Floats = np.where(self.distribution.theta > 0.0, drawn, -np.inf)
         self.distribution.theta = softmax(self.logits)
-        self.first: Floats = np.zeros_like(drawn)
-        self.second: Floats = np.zeros_like(drawn)
+        self.moments = Moments(drawn.shape)
         self._average, self._weight = 0.0, 0.0
         self._worst = -math.inf
 
@@ -118,11 +116,8 @@ class REINFORCE(SamplingOptimizer):
     def _step(self, gradient: Floats) -> None:
         """One step of Adam uphill."""
         step = self.distribution.version + 1
-        self.first = _BETA_1 * self.first + (1.0 - _BETA_1) * gradient
-        self.second = _BETA_2 * self.second + (1.0 - _BETA_2) * gradient**2
-        mean = self.first / (1.0 - _BETA_1**step)
-        square = self.second / (1.0 - _BETA_2**step)
-        self.logits = self.logits + self.learning_rate * mean / (np.sqrt(square) + _EPSILON)
+        mean, deviation = self.moments.update(gradient, step)
+        self.logits = self.logits + self.learning_rate * mean / deviation
         self.distribution.theta = softmax(self.logits)
         self.distribution.version = step
 
@@ -135,8 +130,7 @@ class REINFORCE(SamplingOptimizer):
         return {
             "distribution": self.distribution.state_dict(),
             "logits": self.logits.tolist(),
-            "first": self.first.tolist(),
-            "second": self.second.tolist(),
+            **self.moments.state_dict(),
             "average": self._average,
             "weight": self._weight,
             "worst": self._worst,
@@ -146,8 +140,7 @@ class REINFORCE(SamplingOptimizer):
         """Take over a state of the same space; the settings stay those of the construction."""
         self.distribution.load_state_dict(state["distribution"])
         self.logits = np.array(state["logits"], dtype=np.float64)
-        self.first = np.array(state["first"], dtype=np.float64)
-        self.second = np.array(state["second"], dtype=np.float64)
+        self.moments.load_state_dict(state)
         self._average, self._weight = float(state["average"]), float(state["weight"])
         self._worst = float(state["worst"])
 

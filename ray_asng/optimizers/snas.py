@@ -9,19 +9,16 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 
-from ray_asng.optimizers.base import MixingOptimizer, Problem, categorical_only
-from ray_asng.optimizers.gumbel import gumbel_softmax
+from ray_asng.optimizers.base import Problem, categorical_only
+from ray_asng.optimizers.gumbel import GumbelOptimizer
 from ray_asng.optimizers.logits import Logits
 from ray_asng.optimizers.temperature import Temperature
-from ray_asng.space import Floats, SearchSpace
+from ray_asng.space import SearchSpace
 
 
-class SNAS(MixingOptimizer):
+class SNAS(GumbelOptimizer):
     """Logits [alpha] by Adam on the loss of a Gumbel-softmax sample.
 
     Args:
@@ -54,25 +51,11 @@ class SNAS(MixingOptimizer):
         categorical_only(space, "snas")
         if split not in ("valid", "train"):
             raise ValueError(f"split must be 'valid' (bilevel) or 'train' (single level), got {split!r}")
-        self.space = space
+        generator = torch.Generator().manual_seed(seed)
+        self._state = Logits(space, generator, learning_rate, weight_decay, device)
+        super().__init__(space, self._state, generator, Temperature(first_temperature, last_temperature))
         self.split = split
-        self.generator = torch.Generator().manual_seed(seed)
-        self.temperature = Temperature(first_temperature, last_temperature)
-        self._state = Logits(space, self.generator, learning_rate, weight_decay, device)
         self.logits = self._state.rows
-
-    @property
-    def probabilities(self) -> dict[str, Floats]:
-        """Decision name -> (K,) softmax of the logits."""
-        return self._state.probabilities
-
-    def reseed(self, seed: int) -> None:
-        """Draw samples from a new stream from now on."""
-        self.generator.manual_seed(seed)
-
-    def weights_for_training(self) -> dict[str, torch.Tensor]:
-        """A fresh relaxed sample, detached."""
-        return {name: row.detach() for name, row in self._sample().items()}
 
     def architecture_step(self, problem: Problem) -> float:
         """One Adam step along the gradient of the loss of a fresh relaxed sample."""
@@ -83,30 +66,4 @@ class SNAS(MixingOptimizer):
 
     def _sample(self) -> dict[str, torch.Tensor]:
         """Decision name -> (K,) relaxed one-hot [z]."""
-        tau = self.temperature.value
-        return {
-            name: gumbel_softmax(torch.log_softmax(row, dim=0), tau, self.generator)
-            for name, row in self.logits.items()
-        }
-
-    def on_epoch_end(self, epoch: int, epochs: int) -> None:
-        """Lower the temperature."""
-        self.temperature.end_epoch(epoch, epochs)
-
-    def metrics(self) -> dict[str, float]:
-        """The temperature of the samples."""
-        return {"temperature": self.temperature.value}
-
-    def state_dict(self) -> dict[str, Any]:
-        """Logits, the state of Adam, temperature and generator."""
-        return {
-            **self._state.state_dict(),
-            "temperature": self.temperature.state_dict(),
-            "generator": self.generator.get_state(),
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over a state of the same space; the settings stay those of the construction."""
-        self._state.load_state_dict(state)
-        self.temperature.load_state_dict(state["temperature"])
-        self.generator.set_state(state["generator"])
+        return self._relaxed({name: torch.log_softmax(row, dim=0) for name, row in self.logits.items()})

@@ -8,27 +8,23 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import ray
 import torch
 from ray import tune
-from ray.tune.search.basic_variant import BasicVariantGenerator
 
 from ray_asng.config import SearchConfig
+from ray_asng.raytune.resumable import Experiment, ray_session, results_and_report
 from ray_asng.raytune.retrain_trainable import CHECKPOINT_FILE, RetrainTrainable, build_retraining
-from ray_asng.raytune.staging import finish_copy
 from ray_asng.raytune.state_file import load_state
 from ray_asng.raytune.stopper import SearchStopper
 from ray_asng.raytune.trainable import SearchTrainable
-from ray_asng.results.collect import collect
-from ray_asng.results.report import Report, write_report
-from ray_asng.results.store import replacing, write_table
+from ray_asng.results.report import Report
+from ray_asng.results.store import replacing
 from ray_asng.retrain import RetrainSettings, measured_weights
 from ray_asng.supernets.supernet import Supernet
 
@@ -36,7 +32,6 @@ logger = logging.getLogger(__name__)
 
 RANDOM_ARCHITECTURE = "random_architecture"
 GIVEN = "given"
-_SHOWN = {"search": ("epoch", "train_loss", "path_{metric}"), "retraining": ("epoch", "train_loss", "test_{metric}")}
 
 
 @dataclass(frozen=True)
@@ -144,31 +139,47 @@ def run_job(job: Job, rehearsal: Rehearsal) -> Report:
     """Run a job, or go on with it; returns its report.
 
     Raises:
-        RuntimeError: every search failed.
+        RuntimeError: every search failed, or every retraining.
     """
-    metric = rehearsal.metric
-    with _ray_session():
-        found = []
-        if job.methods:
-            searches = _results(_fit(job, "search", SearchTrainable, *_search_space(job), metric))
-            found = [_found(result.metrics) for result in searches if result.error is None and result.metrics]
-            if not found:
-                raise RuntimeError(f"every search failed; the errors are in {job.output / 'tune' / 'search'}")
-        retrained = []
-        if job.retraining is not None:
-            space = _retraining_space(job, [*found, *rehearsal.given])
-            retrained = _results(_fit(job, "retraining", RetrainTrainable, space, None, metric))
-            if all(result.error is not None for result in retrained):
-                raise RuntimeError(f"every retraining failed; the errors are in {job.output / 'tune' / 'retraining'}")
-    write_table(collect(job.output, job.command), job.output / "results.parquet")
-    report = write_report(job.output)
+    with ray_session():
+        searches = _searches(job, rehearsal)
+        found = [_found(result.metrics) for result in searches if result.error is None and result.metrics]
+        retrained = _retrainings(job, rehearsal, found)
+    report = results_and_report(job.output, job.command)
     if found and retrained:
         _save_best_child(job.output, retrained)
     return report
 
 
-def _results(grid: tune.ResultGrid) -> list[tune.Result]:
-    return [grid[index] for index in range(len(grid))]
+def _searches(job: Job, rehearsal: Rehearsal) -> list[tune.Result]:
+    if not job.methods:
+        return []
+    space, points = _search_space(job)
+    return Experiment(
+        folder=job.output / "tune" / "search",
+        trainable=SearchTrainable,
+        param_space=space,
+        points=points,
+        name=lambda config: f"{config['method']}_seed{config['seed']}",
+        columns=("epoch", "train_loss", f"path_{rehearsal.metric}"),
+        checkpoint_every=job.checkpoint_every,
+        max_concurrent=job.max_concurrent,
+        stop=None if job.patience is None else SearchStopper(job.patience),
+    ).run()
+
+
+def _retrainings(job: Job, rehearsal: Rehearsal, found: list[dict[str, Any]]) -> list[tune.Result]:
+    if job.retraining is None:
+        return []
+    return Experiment(
+        folder=job.output / "tune" / "retraining",
+        trainable=RetrainTrainable,
+        param_space=_retraining_space(job, [*found, *rehearsal.given]),
+        name=_retraining_name,
+        columns=("epoch", "train_loss", f"test_{rehearsal.metric}"),
+        checkpoint_every=job.checkpoint_every,
+        max_concurrent=job.max_concurrent,
+    ).run()
 
 
 def _search_space(job: Job) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -188,86 +199,15 @@ def _retraining_space(job: Job, found: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def _retraining_name(config: Mapping[str, Any]) -> str:
+    found = config["found"]
+    return f"{found['method']}{found['seed'] if found['seed'] >= 0 else ''}_seed{config['seed']}"
+
+
 def _found(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """What a search found, from its last result."""
     architecture = json.loads(metrics["architecture"])
     return {"architecture": architecture, "method": metrics["method"], "seed": metrics["seed"]}
-
-
-def _fit(
-    job: Job,
-    name: str,
-    trainable: type[tune.Trainable],
-    param_space: Mapping[str, Any],
-    points: list[dict[str, Any]] | None,
-    metric: str,
-) -> tune.ResultGrid:
-    """One experiment below the output folder, begun or taken up where it was left."""
-    storage = (job.output / "tune").resolve()
-    path = str(storage / name)
-    if tune.Tuner.can_restore(path):
-        finish_copy(Path(path))  # a driver that was killed in the midst of it left a state that Tune cannot read
-        return _whole(tune.Tuner.restore(path, trainable, resume_unfinished=True, resume_errored=True).fit())
-    columns = {column.format(metric=metric): column.format(metric=metric) for column in _SHOWN[name]}
-    tuner = tune.Tuner(
-        trainable,
-        param_space=dict(param_space),
-        tune_config=tune.TuneConfig(
-            num_samples=1 if points is None else len(points),
-            search_alg=BasicVariantGenerator(points_to_evaluate=points),
-            max_concurrent_trials=job.max_concurrent,
-            # An actor that is used again has imported torch and opened the data already.
-            reuse_actors=True,
-            trial_name_creator=_trial_name,
-            trial_dirname_creator=_trial_name,
-        ),
-        run_config=tune.RunConfig(
-            name=name,
-            storage_path=str(storage),
-            checkpoint_config=tune.CheckpointConfig(
-                checkpoint_frequency=job.checkpoint_every, num_to_keep=2, checkpoint_at_end=True
-            ),
-            stop=None if job.patience is None else SearchStopper(job.patience),
-            progress_reporter=tune.CLIReporter(
-                metric_columns=columns,
-                parameter_columns=["seed"],
-                max_report_frequency=15,
-                max_progress_rows=40,
-                print_intermediate_tables=True,
-            ),
-            verbose=1,
-        ),
-    )
-    return _whole(tuner.fit())
-
-
-def _whole(grid: tune.ResultGrid) -> tune.ResultGrid:
-    """The results, unless Tune was interrupted: it takes Ctrl-C for itself, saves its state and returns."""
-    if any(result.error is None and not (result.metrics or {}).get("done") for result in _results(grid)):
-        raise KeyboardInterrupt
-    return grid
-
-
-def _trial_name(trial: Any) -> str:
-    found = trial.config.get("found", {})
-    source = f"{found['method']}{found['seed'] if found['seed'] >= 0 else ''}_" if found else ""
-    return f"{source or trial.config['method'] + '_'}seed{trial.config['seed']}_{trial.trial_id}"
-
-
-class _ray_session:
-    """Ray for the length of a job: joined if one runs (RAY_ADDRESS), else started here and stopped at the end."""
-
-    def __enter__(self) -> None:
-        self.started = not ray.is_initialized()
-        if self.started:
-            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-            # The newer output of Tune prints every column of every trial and has no choice of columns.
-            os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
-            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-
-    def __exit__(self, *_: object) -> None:
-        if self.started:
-            ray.shutdown()
 
 
 def _save_best_child(output: Path, retrained: Sequence[tune.Result]) -> None:

@@ -26,7 +26,8 @@ class Sweep:
     Attributes:
         label: of the method.
         key: the setting, such as "method_options.initial_step".
-        values: (V,) what it was set to, as text, in the order of the numbers if they are numbers.
+        values: (V,) what it was set to, as text, in the order of the numbers if they are numbers; that of the method's
+            own settings among them, where their config says it.
         estimates: (V,) mean over seeds at each value, with its interval.
         default: mean over seeds at the method's own settings; its count is 0 if that was not run.
         default_value: that of `values` which the setting has there; empty if it is none of them, or not known.
@@ -93,8 +94,11 @@ def sweeps(ground: Ground, column: str) -> list[Sweep]:
 def _sweep(
     label: str, key: str, by_value: Mapping[str, Sequence[Trial]], default: Sequence[Trial], column: str
 ) -> Sweep:
-    values = tuple(sorted(by_value, key=lambda value: (_number(value) is None, _number(value) or 0.0)))
     configured = _configured(default, key)
+    if configured and not any(_are_equal(value, configured) for value in by_value):
+        # A study does not run a method's own settings a second time as a value of a sweep.
+        by_value = {**by_value, configured: default}
+    values = tuple(sorted(by_value, key=lambda value: (_number(value) is None, _number(value) or 0.0)))
     return Sweep(
         label=label,
         key=key,

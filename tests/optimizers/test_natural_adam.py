@@ -71,15 +71,6 @@ def test_equal_losses_change_nothing():
     assert (after["first"], after["second"]) == (before["first"], before["second"])
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_a_planted_architecture_is_found(seed):
-    method = NaturalAdam(SPACE, seed=seed)
-    for _ in range(500):
-        proposals = method.ask(2)
-        method.tell(proposals, [distance(proposal.architecture) for proposal in proposals])
-    assert distance(method.most_likely()) == 0.0
-
-
 def test_the_method_conforms():
     check_optimizer(NaturalAdam)
 

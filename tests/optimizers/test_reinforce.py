@@ -88,15 +88,6 @@ def test_huge_losses_leave_finite_probabilities():
     assert all(np.isfinite(row).all() and row.sum() == pytest.approx(1.0) for row in method.probabilities.values())
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_a_planted_architecture_is_found(seed):
-    method = REINFORCE(SPACE, seed=seed)
-    for _ in range(1500):
-        proposals = method.ask(2)
-        method.tell(proposals, [distance(proposal.architecture) for proposal in proposals])
-    assert distance(method.most_likely()) == 0.0
-
-
 def test_the_method_conforms():
     check_optimizer(REINFORCE)
 

@@ -60,8 +60,14 @@ def test_the_default_is_found_in_the_config_even_of_an_option():
     assert (sweep.default_value, sweep.default.mean) == ("1", pytest.approx(0.93))
 
 
-def test_a_default_that_is_not_among_the_values_is_named_by_none():
-    for config in ({"lr": 0.3}, {}, {"lr": None}):
+def test_the_own_settings_are_a_value_of_the_sweep_that_is_not_run_twice():
+    (sweep,) = sweeps(ground_of(default(lr=0.3) | swept("lr", {"0.1": 0.8, "1": 0.9})), COLUMN)
+    assert (sweep.values, sweep.default_value) == (("0.1", "0.3", "1"), "0.3")
+    assert list(sweep.means) == pytest.approx([0.8, 0.93, 0.9])
+
+
+def test_a_default_that_the_config_does_not_say_is_none_of_the_values():
+    for config in ({}, {"lr": None}):
         (sweep,) = sweeps(ground_of(default(**config) | swept("lr", {"0.1": 0.8, "1": 0.9})), COLUMN)
         assert sweep.default_value == ""
 
