@@ -12,8 +12,14 @@ from ray_asng import SearchTrainable
 from ray_asng.supernets.nasbench201_space import EDGES, OPERATIONS, edge_name
 
 SMALL = {
-    "space_options": {"width": 4, "cells": 1}, "steps_per_epoch": 2, "batch_size": 16, "epochs": 2, "seed": 0,
-    "train_fraction": 0.95, "table": "nasbench201", "ranked_cells": 6,
+    "space_options": {"width": 4, "cells": 1},
+    "steps_per_epoch": 2,
+    "batch_size": 16,
+    "epochs": 2,
+    "seed": 0,
+    "train_fraction": 0.95,
+    "table": "nasbench201",
+    "ranked_cells": 6,
 }
 DATASETS = ("cifar10", "cifar100", "imagenet16_120")
 
