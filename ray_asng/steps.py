@@ -50,10 +50,12 @@ class SampledSteps:
             for place, proposal in enumerate(proposals):
                 start = shared.start(self.search.devices[place])
                 loss, score = self.search.loss_and_score(start, targets, proposal.architecture, place)
-                losses.append(loss / self.samples)
                 tally.add(loss, score, len(targets))
+                if loss.requires_grad:  # a path may have no weights at all
+                    losses.append(loss / self.samples)
             # One call for all: it runs the graphs of different devices at the same time.
-            torch.autograd.backward(losses)
+            if losses:
+                torch.autograd.backward(losses)
             shared.collect_gradients()
             self.search.replicas.collect_gradients()
         shared.backward()
@@ -144,7 +146,8 @@ class MixedSteps:
         self._batches = {"train": (inputs, targets)}
         way = _way(self.optimizer.weights_for_training())
         loss, score = self.search.loss_and_score(self.search.features(inputs), targets, way)
-        loss.backward()  # type: ignore[no-untyped-call]
+        if loss.requires_grad:
+            loss.backward()  # type: ignore[no-untyped-call]
         tally.add(loss, score, len(targets))
         self.search.step_weights()
 

@@ -14,6 +14,7 @@ from torch import nn
 from ray_asng import OneOf, Supernet, registry, tasks
 from ray_asng.config import SearchConfig
 from ray_asng.optimizers.asng import ASNG
+from ray_asng.optimizers.darts import DARTS
 from ray_asng.raytune.state_file import load_state, save_state
 from ray_asng.search import Search
 from ray_asng.settings import SearchSettings
@@ -331,6 +332,14 @@ def test_an_architecture_is_not_called_stable_while_nothing_is_learned():
     assert stable[:5] == [0, 0, 0, 0, 0]
     undecided = build("darts", epochs=6)  # its first logits differ by a thousandth
     assert [row["stable_epochs"] for row in run(undecided, 6)] == [0] * 6
+
+
+@pytest.mark.parametrize("method", [ASNG, DARTS])
+def test_paths_without_any_weights_are_searched_too(method):
+    options = {"linear": nn.Linear(64, 10), "means": nn.AdaptiveAvgPool1d(10)}
+    supernet = Supernet(nn.Sequential(nn.Flatten(), OneOf(options, name="layer")))
+    search = Search(supernet, tasks.digits(), method(supernet.space), SearchSettings(epochs=1, steps_per_epoch=20))
+    assert math.isfinite(search.run_epoch()["train_loss"])
 
 
 def test_options_that_all_lack_weights_are_no_collapse():

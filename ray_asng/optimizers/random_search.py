@@ -79,10 +79,10 @@ class RandomSearch(SamplingOptimizer):
                 self.best, self.best_loss = self.space.architecture(given), float(loss)
 
     def finalize(self, evaluate: Evaluate) -> Architecture:
-        """The best of `candidates` fresh random architectures by inherited weights."""
-        drawn = [self.space.sample(self.rng) for _ in range(min(self.candidates, int(min(self.space.size, 1e9))))]
-        losses = np.array([evaluate(architecture) for architecture in drawn])
-        return drawn[int(np.argmin(np.where(np.isfinite(losses), losses, np.inf)))]
+        """The best of `candidates` random architectures by inherited weights; one drawn twice is evaluated once."""
+        drawn = dict.fromkeys(self.space.sample(self.rng) for _ in range(self.candidates))
+        losses = {architecture: evaluate(architecture) for architecture in drawn}
+        return min(losses, key=lambda each: losses[each] if math.isfinite(losses[each]) else math.inf)
 
     def state_dict(self) -> dict[str, Any]:
         """The best so far and the generator."""

@@ -10,11 +10,8 @@ References:
 
 from __future__ import annotations
 
-import math
-
-from ray_asng.optimizers.base import Evaluate
 from ray_asng.optimizers.random_search import RandomSearch
-from ray_asng.space import Architecture, SearchSpace
+from ray_asng.space import SearchSpace
 
 
 class RSPS(RandomSearch):
@@ -37,9 +34,3 @@ class RSPS(RandomSearch):
 
     def __init__(self, space: SearchSpace, seed: int = 0, samples: int = 1, candidates: int = 1000) -> None:
         super().__init__(space, seed, samples, candidates)
-
-    def finalize(self, evaluate: Evaluate) -> Architecture:
-        """The best of `candidates` random architectures by inherited weights; one drawn twice is evaluated once."""
-        drawn = dict.fromkeys(self.space.sample(self.rng) for _ in range(self.candidates))
-        losses = {architecture: evaluate(architecture) for architecture in drawn}
-        return min(losses, key=lambda each: losses[each] if math.isfinite(losses[each]) else math.inf)
