@@ -157,12 +157,8 @@ YARDSTICKS: dict[str, Callable[[Ints], Vectorised]] = {"vectorised": Vectorised,
 
 
 def sampling_methods() -> dict[str, Callable[..., SamplingOptimizer]]:
-    """The registered methods that learn from losses."""
-    return {
-        name: builder
-        for name, builder in registry.methods.items()
-        if isinstance(builder, type) and issubclass(builder, SamplingOptimizer)
-    }
+    """The methods that learn from losses of whole architectures of any space, and treat all decisions at once."""
+    return {name: registry.methods[name] for name in ("asng", "sng", "random_search")}
 
 
 class Jobs:

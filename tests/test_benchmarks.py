@@ -14,6 +14,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 # The other modules are what benchmarks share.
 FILES = sorted(path for path in BENCHMARKS.glob("*.py") if "@click.command" in path.read_text())
 STARTS_RAY = {"tune_overhead.py", "scaling_seeds.py"}
+TAKES_LONG = STARTS_RAY | {"startup.py", "method_cost.py", "step_choices.py", "step_cost.py", "data_pipeline.py"}
 
 
 def run(*arguments, **options):
@@ -21,7 +22,7 @@ def run(*arguments, **options):
 
 
 def with_marks(path):
-    marks = [pytest.mark.ray, pytest.mark.slow] if path.name in STARTS_RAY else []
+    marks = [pytest.mark.ray] * (path.name in STARTS_RAY) + [pytest.mark.slow] * (path.name in TAKES_LONG)
     return pytest.param(path, id=path.name, marks=marks)
 
 

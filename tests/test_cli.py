@@ -392,6 +392,7 @@ def test_overwriting_removes_the_old_results_and_nothing_else(interrupted):
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_an_interrupted_job_that_is_resumed_gives_the_rows_of_one_that_was_not(interrupted, job):
     folder, _, _ = interrupted
     finish(start("search", "--output", folder, "--resume"))

@@ -36,6 +36,7 @@ def test_a_resumed_retraining_goes_on_bit_for_bit(settings):
     assert run(resumed, 2) == rows[1:]
 
 
+@pytest.mark.slow
 def test_a_retrained_child_reaches_98_percent_on_digits():
     child = retraining(width=8, epochs=20, batch_size=64)
     assert run(child, 20)[-1]["test_accuracy"] >= 0.98

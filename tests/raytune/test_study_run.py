@@ -22,7 +22,7 @@ CHANGING = ["trial", "samples_per_second", "wall_seconds", "device_seconds", "pe
 
 STUDY = """\
 seeds: 2
-config: {epochs: 6, steps_per_epoch: 2, batch_size: 16, train_fraction: 0.9, space_options: {width: 4, cells: 1}}
+config: {epochs: 4, steps_per_epoch: 2, batch_size: 16, train_fraction: 0.9, space_options: {width: 4, cells: 1}}
 methods:
   asng: {method_options: {initial_step: 1.0}}
   GAEA (ERM): {method: gaea, method_options: {split: train}}
@@ -61,7 +61,7 @@ def test_a_study_is_one_experiment_with_all_of_its_trials_in_one_data_set(undist
     found = rows(undisturbed)
     assert {(row["label"], row["setting"]) for row in found} == LABELS
     assert len({(row["label"], row["setting"], row["seed"]) for row in found}) == 6
-    assert len(found) == 6 * 6
+    assert len(found) == 6 * 4
     assert {row["experiment"] for row in found} == {"study"}
     assert recorded_command(read_table(undisturbed)) == "what was typed"
 
@@ -113,11 +113,11 @@ def wait_until(is_reached, otherwise):
         time.sleep(0.02)
 
 
-def start(*arguments):
+def start(path, output):
     # One trial waits at a time, so that some are not made yet when the driver is killed, as in a large study.
     environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "TUNE_MAX_PENDING_TRIALS_PG": "1"}
     return subprocess.Popen(
-        [sys.executable, "-m", "ray_asng", "study", *map(str, arguments)],
+        [sys.executable, "-m", "ray_asng", "study", str(path), "--output", str(output)],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -128,7 +128,7 @@ def start(*arguments):
 def test_a_study_whose_driver_was_killed_and_that_was_resumed_gives_the_same_results(undisturbed, tmp_path):
     path, output = tmp_path / "mine.yaml", tmp_path / "out"
     path.write_text(STUDY)
-    driver = start(path, "--output", output)
+    driver = start(path, output)
     trials = output / "tune" / "study"
     wait_until(
         lambda: len(list(trials.glob("*/result.json"))) >= 3 or driver.poll() is not None, "the searches did not begin"
@@ -142,9 +142,8 @@ def test_a_study_whose_driver_was_killed_and_that_was_resumed_gives_the_same_res
     # They may run on for a moment.
     wait_until(lambda: not any(map(is_alive, orphans)), "the trials did not end with their driver")
     path.write_text("methods: [darts]")  # what goes on is the copy
-    resumed = start("--output", output, "--resume")
-    text, _ = resumed.communicate()
-    assert resumed.returncode == 0, text
+    resumed = StudyRun.load(output)
+    run_study(resumed, resumed.rehearse())
     assert rows(output) == rows(undisturbed)
     found = [json.loads((folder / "best_architecture.json").read_text()) for folder in (output, undisturbed)]
     assert found[0] == found[1]

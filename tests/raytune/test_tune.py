@@ -122,8 +122,8 @@ def test_an_experiment_is_not_restored_with_another_trainable_or_space(ray_sessi
 
 
 def test_a_bad_config_stops_the_experiment_before_any_trial(ray_session, tmp_path):
-    with pytest.raises(ValueError, match="unknown method 'agns'; did you mean 'asng'"):
-        tune.run(SearchTrainable, config={**SMALL, "seed": 0, "method": "agns"}, storage_path=str(tmp_path), verbose=0)
+    with pytest.raises(ValueError, match="unknown method 'asgn'; did you mean 'asng'"):
+        tune.run(SearchTrainable, config={**SMALL, "seed": 0, "method": "asgn"}, storage_path=str(tmp_path), verbose=0)
     assert not list(tmp_path.rglob("result.json"))
 
 

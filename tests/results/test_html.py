@@ -201,6 +201,7 @@ def test_every_trial_has_its_settings_in_closed_details(tmp_path):
     assert "open" not in Reader(text).all("details")[-1]
 
 
+@pytest.mark.slow
 def test_the_report_of_a_thousand_trials_is_a_page_under_five_megabytes(many):
     assert many.stat().st_size < 5_000_000
     text = many.read_text()
@@ -264,6 +265,7 @@ def test_a_click_sorts_upwards_then_downwards_then_as_it_was(tmp_path):
 
 
 @IN_BROWSER
+@pytest.mark.slow
 def test_every_table_of_a_thousand_trials_can_be_sorted(many, tmp_path):
     tables = clicked(many, tmp_path)
     seeds = next(columns for columns in tables if [column["title"] for column in columns][:2] == ["method", "seed"])
