@@ -176,6 +176,7 @@ def _method_table(ground: Ground) -> Table:
         "seeds",
         f"path {ground.metric}, validation",
         f"test {ground.metric}, retrained",
+        f"sampled {ground.metric}, validation",
         "parameters",
         "search time",
         "samples/s",
@@ -183,7 +184,8 @@ def _method_table(ground: Ground) -> Table:
     )
     note = (
         "Mean ± half the 95 % interval by Student's t, over seeds for searches and over children for retraining. "
-        "Path: the most likely architecture with the shared weights. Time and rate: mean of a search; memory: largest."
+        "Sampled: what the architecture steps of the last epoch ran, paths or a mixture; path: the most likely "
+        "architecture, both with the shared weights. Time and rate: mean of a search; memory: largest."
     )
     return Table(header, _literal_rows(method_cells(ground, row) for row in method_rows(ground)), note)
 

@@ -19,6 +19,8 @@ class MethodRow:
     """What a ground says of one method.
 
     Attributes:
+        sampled: metric of the paths (or the mixture) that the last epoch ran on validation batches, over the seeds: how
+            well the shared weights serve what the method draws.
         path: path metric on the validation split, over the seeds of the searches.
         test: test metric, over the retrained children.
         parameters: mean over the children; NaN without any.
@@ -28,6 +30,7 @@ class MethodRow:
     """
 
     label: str
+    sampled: Estimate
     path: Estimate
     test: Estimate
     parameters: float
@@ -152,6 +155,7 @@ def _method_row(ground: Ground, label: str) -> MethodRow:
     retrained = ground.retrainings.get(label, [])
     return MethodRow(
         label=label,
+        sampled=mean_interval(list(search_values(searches, f"valid_{ground.metric}").values())),
         path=mean_interval(list(search_values(searches, ground.path_metric).values())),
         test=mean_interval(list(child_values(retrained, ground.test_metric).values())),
         parameters=_mean(list(child_values(retrained, "parameters").values())),
@@ -194,13 +198,14 @@ def _child_cells(ground: Ground, children: Sequence[Trial]) -> list[str]:
 
 
 def method_cells(ground: Ground, row: MethodRow) -> list[str]:
-    """The texts of a method's row: label, seeds, path, test, parameters, time, rate, memory."""
+    """The texts of a method's row: label, seeds, path, test, sampled paths, parameters, time, rate, memory."""
     seeds = len(search_values(ground.searches.get(row.label, []), ground.path_metric))
     return [
         "random architecture (no search)" if row.label == BASELINE else row.label,
         str(seeds) if seeds else "—",
         estimate_text(ground.metric, row.path),
         estimate_text(ground.metric, row.test),
+        estimate_text(ground.metric, row.sampled),
         count_text(row.parameters),
         seconds_text(row.wall_seconds),
         "—" if np.isnan(row.samples_per_second) else f"{row.samples_per_second:.0f}",

@@ -15,6 +15,7 @@ import pytest
 from ray_asng.raytune.study_run import StudyRun, experiment, run_study
 from ray_asng.results.schema import failed_trials, recorded_command
 from ray_asng.results.store import read_table
+from ray_asng.study.source import ready_studies
 
 pytestmark = pytest.mark.ray
 
@@ -195,7 +196,7 @@ def test_a_failed_trial_is_reported_and_the_others_are_finished(ray_session, tmp
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["nasbench201_oneshot", "sensitivity"])
+@pytest.mark.parametrize("name", ready_studies())
 def test_a_ready_study_runs_at_its_smoke_size_without_data(ray_session, tmp_path, name):
     run = StudyRun.read(name, tmp_path, size="smoke", given={"data_dir": str(tmp_path / "nothing")})
     run_study(run, run.rehearse())

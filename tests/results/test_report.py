@@ -60,6 +60,16 @@ def test_the_table_has_a_row_for_each_method_with_mean_and_interval(full):
     assert "| random architecture (no search) | — | — | 96.9 % (one value, no interval) |" in text
 
 
+def test_the_table_says_how_well_the_shared_weights_serve_the_sampled_paths(full):
+    _, _, text = full
+    header, row = (
+        next(line for line in text.splitlines() if line.startswith(start)) for start in ("| method", "| asng")
+    )
+    cell = row.split(" | ")[header.split(" | ").index("sampled accuracy, validation")]
+    sampled = [search_reports("asng", seed)[-1]["valid_accuracy"] for seed in range(4)]
+    assert cell.startswith(f"{100 * sum(sampled) / 4:.1f} % ±")
+
+
 def test_every_found_architecture_is_written_out(full):
     _, _, text = full
     for method, seed in (("asng", 0), ("asng", 3), ("random_search", 1), ("darts", 0)):
