@@ -127,7 +127,14 @@ class MixedSteps:
     ) -> list[torch.Tensor]:
         """Where a step of the weights would go: to w - learning_rate d, with decay and momentum of SGD.
 
-        Of other weight optimizers, the gradients themselves.
+        Clipping is left out. Of other weight optimizers than SGD, the gradients themselves.
+
+        Args:
+            parameters: some of the supernet's weights.
+            gradients: of a loss by these, in their shapes.
+
+        Returns:
+            Directions [d], in the shapes of `parameters`.
         """
         optimizer = self.search.weight_optimizer
         if not isinstance(optimizer, torch.optim.SGD):
