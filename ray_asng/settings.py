@@ -37,7 +37,9 @@ class SearchSettings:
         weight_decay: of SGD or AdamW.
         grad_clip: bound on the global norm of a weight step's gradient.
         warmup_epochs: first epochs in which the distribution stands still while the weights learn.
-        samples: paths of a step [lambda]; by default the method's own number.
+        samples: paths of an architecture step [lambda]; by default the method's own number.
+        weight_samples: paths of a weight step, whose gradients are averaged; by default as many as `samples`, as
+            published. Fewer buy more steps for the same passes.
         precision: "float32" or "bfloat16" (autocast; weights stay float32).
         memory_format: "channels_last" (for inputs and weights with four dimensions) or "contiguous".
     """
@@ -53,11 +55,12 @@ class SearchSettings:
     grad_clip: float = 5.0
     warmup_epochs: int = 0
     samples: int | None = None
+    weight_samples: int | None = None
     precision: str = "float32"
     memory_format: str = "channels_last"
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "steps_per_epoch", "batch_size", "samples"):
+        for name in ("epochs", "steps_per_epoch", "batch_size", "samples", "weight_samples"):
             value = getattr(self, name)
             if value is not None:
                 check_whole(name, value, 1)

@@ -32,10 +32,13 @@ class SampledSteps:
                 f"samples must be at least {optimizer.least_samples} for {type(optimizer).__name__}, which learns from "
                 f"ranks; got {self.samples}"
             )
-        if len(search.devices) > self.samples:
+        self.weight_samples = search.settings.weight_samples or self.samples
+        fewest = min(self.samples, self.weight_samples)
+        if len(search.devices) > fewest:
+            name = "samples" if fewest == self.samples else "weight_samples"
             raise ValueError(
-                f"a step of {self.samples} paths cannot occupy {len(search.devices)} devices; "
-                f"set samples={len(search.devices)}, or give the search {self.samples} devices (gpus)"
+                f"a step of {fewest} paths cannot occupy {len(search.devices)} devices; "
+                f"set {name}={len(search.devices)}, or give the search {fewest} devices (gpus)"
             )
 
     def weight_step(self, tally: Tally) -> None:
@@ -45,14 +48,14 @@ class SampledSteps:
         """
         inputs, targets = self.search.batch("train")
         shared = SharedFeatures(self.search.features(inputs))
-        for proposals in self._rounds():
+        for proposals in self._rounds(self.weight_samples):
             losses = []
             for place, proposal in enumerate(proposals):
                 start = shared.start(self.search.devices[place])
                 loss, score = self.search.loss_and_score(start, targets, proposal.architecture, place)
                 tally.add(loss, score, len(targets))
                 if loss.requires_grad:  # a path may have no weights at all
-                    losses.append(loss / self.samples)
+                    losses.append(loss / self.weight_samples)
             # One call for all: it runs the graphs of different devices at the same time.
             if losses:
                 torch.autograd.backward(losses)
@@ -68,7 +71,7 @@ class SampledSteps:
         losses = []
         with torch.no_grad(), buffers_kept(self.buffers):
             shared = SharedFeatures(self.search.features(inputs))
-            for proposals in self._rounds():
+            for proposals in self._rounds(self.samples):
                 for place, proposal in enumerate(proposals):
                     start = shared.start(self.search.devices[place])
                     loss, score = self.search.loss_and_score(start, targets, proposal.architecture, place)
@@ -80,9 +83,9 @@ class SampledSteps:
             self.optimizer.tell(told, torch.stack(losses).tolist())
             self.search.evaluations += len(told)
 
-    def _rounds(self) -> list[list[Proposal]]:
-        """Fresh proposals, as many at a time as there are devices."""
-        proposals = self.optimizer.ask(self.samples)
+    def _rounds(self, samples: int) -> list[list[Proposal]]:
+        """So many fresh proposals, as many at a time as there are devices."""
+        proposals = self.optimizer.ask(samples)
         count = len(self.search.devices)
         return [proposals[start : start + count] for start in range(0, len(proposals), count)]
 

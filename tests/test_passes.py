@@ -116,3 +116,9 @@ def _tally():
     from ray_asng.tally import Tally
 
     return Tally()
+
+
+def test_a_weight_step_can_have_fewer_paths_than_an_architecture_step():
+    search = build(epochs=1, steps_per_epoch=10, samples=4, weight_samples=1)
+    report = search.run_epoch()
+    assert (report["forward_passes"], report["backward_passes"], search.evaluations) == (10 * 5, 10, 40)

@@ -42,11 +42,13 @@ class Net(nn.Module):
         return self.head(x)
 
 
-def search_on(devices, samples=2, seed=0, module=None):
+def search_on(devices, samples=2, seed=0, module=None, weight_samples=None):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         supernet = Supernet(module or Net())
-    settings = SearchSettings(epochs=3, steps_per_epoch=4, batch_size=32, samples=samples)
+    settings = SearchSettings(
+        epochs=3, steps_per_epoch=4, batch_size=32, samples=samples, weight_samples=weight_samples
+    )
     return Search(supernet, tasks.digits(), ASNG(supernet.space, seed), settings, seed=seed, device=devices)
 
 
@@ -98,6 +100,13 @@ def test_a_search_goes_on_bit_for_bit_on_another_number_of_devices(before, after
 def test_more_devices_than_paths_of_a_step_are_refused():
     with pytest.raises(ValueError, match=r"2 paths cannot occupy 3 devices; set samples=3, or give the search 2"):
         search_on(["cpu"] * 3)
+
+
+def test_more_devices_than_paths_of_a_weight_step_are_refused():
+    with pytest.raises(
+        ValueError, match=r"1 paths cannot occupy 2 devices; set weight_samples=2, or give the search 1"
+    ):
+        search_on(["cpu"] * 2, weight_samples=1)
 
 
 def test_devices_of_two_kinds_are_refused():
