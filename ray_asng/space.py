@@ -52,35 +52,57 @@ class Categorical:
 
 @dataclass(frozen=True, slots=True)
 class Integer:
-    """A decision among the integers low, ..., high, both included."""
+    """A decision among the integers low, low + step, ..., high, both bounds included.
+
+    It is searched in a coordinate that counts the steps, and with a step of 1 is the integer itself: low stands for
+    low, low + step for low + 1, and so on.
+    """
 
     name: str
     low: int
     high: int
+    step: int = 1
 
     def __post_init__(self) -> None:
-        if not isinstance(self.low, Integral) or not isinstance(self.high, Integral):
-            raise TypeError(f"decision {self.name!r} needs whole bounds, got low={self.low!r}, high={self.high!r}")
+        bounds = f"low={self.low!r}, high={self.high!r}, step={self.step!r}"
+        if not all(isinstance(number, Integral) for number in (self.low, self.high, self.step)):
+            raise TypeError(f"decision {self.name!r} needs whole numbers, got {bounds}")
         if self.low >= self.high:
-            raise ValueError(f"decision {self.name!r} needs low < high, got low={self.low}, high={self.high}")
+            raise ValueError(f"decision {self.name!r} needs low < high, got {bounds}")
+        if self.step < 1 or (self.high - self.low) % self.step:
+            step = max(self.step, 1)
+            high = self.low + step * max(1, (self.high - self.low) // step)
+            raise ValueError(
+                f"decision {self.name!r} needs a step that divides high - low, got {bounds}; "
+                f"high={high} with step={step} would do"
+            )
+
+    @property
+    def values(self) -> range:
+        """Every integer that can be chosen, ascending."""
+        return range(self.low, self.high + 1, self.step)
 
     @property
     def bounds(self) -> tuple[float, float]:
         """Bounds of the coordinate in which the decision is searched."""
-        return float(self.low), float(self.high)
+        return float(self.low), float(self.low + len(self.values) - 1)
 
     def decode(self, coordinate: float) -> int:
-        """Clip to the bounds, then round to the nearest integer (halves to even)."""
-        return round(min(max(coordinate, self.low), self.high))
+        """Clip to the bounds, then round to the nearest of the integers (halves to an even coordinate)."""
+        low, high = self.bounds
+        return self.low + self.step * (round(min(max(coordinate, low), high)) - self.low)
 
     def encode(self, value: Value) -> float:
         """The coordinate that stands for `value`."""
-        return float(value)
+        return self.low + (float(value) - self.low) / self.step
 
     def check(self, value: Value) -> int:
         """Return `value` as an int, or raise ValueError."""
-        if isinstance(value, (str, bool)) or not self.low <= value <= self.high or value != int(value):
-            raise ValueError(f"decision {self.name!r} takes an integer from {self.low} to {self.high}, got {value!r}")
+        if isinstance(value, (str, bool)) or value not in self.values:
+            steps = "" if self.step == 1 else f" in steps of {self.step}"
+            raise ValueError(
+                f"decision {self.name!r} takes an integer from {self.low} to {self.high}{steps}, got {value!r}"
+            )
         return int(value)
 
 
@@ -223,7 +245,7 @@ class SearchSpace:
             if isinstance(decision, Categorical):
                 counts.append(len(decision.options))
             elif isinstance(decision, Integer):
-                counts.append(decision.high - decision.low + 1)
+                counts.append(len(decision.values))
             else:
                 counts.append(math.inf)
         return math.prod(counts)
@@ -283,7 +305,7 @@ class SearchSpace:
         if isinstance(decision, Categorical):
             return decision.options[int(rng.integers(len(decision.options)))]
         if isinstance(decision, Integer):
-            return int(rng.integers(decision.low, decision.high, endpoint=True))
+            return decision.values[int(rng.integers(len(decision.values)))]
         return decision.decode(rng.uniform(*decision.bounds))
 
     def mutate(self, architecture: Mapping[str, Value], rng: np.random.Generator) -> Architecture:
@@ -315,8 +337,8 @@ class SearchSpace:
         """The final architecture of a finished distribution.
 
         Args:
-            probabilities: decision name -> (K,) probabilities of a categorical decision, (high - low + 1,) of an
-                integer, (mean, deviation) of a real.
+            probabilities: decision name -> (K,) probabilities of a categorical decision, or of an integer's values;
+                (mean, deviation) of a real.
         """
         likeliest: dict[str, Value] = {}
         for decision in self.decisions:
@@ -324,7 +346,7 @@ class SearchSpace:
             if isinstance(decision, Categorical):
                 likeliest[decision.name] = decision.options[int(np.argmax(row))]
             elif isinstance(decision, Integer):
-                likeliest[decision.name] = decision.low + int(np.argmax(row))
+                likeliest[decision.name] = decision.values[int(np.argmax(row))]
             else:
                 likeliest[decision.name] = decision.check(min(max(float(row[0]), decision.low), decision.high))
         if self._derive is not None:

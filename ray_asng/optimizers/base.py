@@ -73,7 +73,7 @@ class Optimizer(ABC):
     @property
     @abstractmethod
     def probabilities(self) -> dict[str, Floats]:
-        """Decision name -> (K,) probabilities; over low..high for an integer; (mean, deviation) for a real."""
+        """Decision name -> (K,) probabilities; over its values for an integer; (mean, deviation) for a real."""
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from ray_asng.space import Architecture, Floats, Integer, Ints, SearchSpace, Val
 # A batch of equal architectures has a gradient of 0 up to rounding; it must not be stretched into a full step.
 _NEGLIGIBLE_LENGTH = 1e-12
 
-# Smallest deviation of a Gaussian decision: a quarter of the distance between integers (as published), so that the
+# Smallest deviation of a Gaussian decision: a quarter of a step between integers (as published), so that the
 # neighbours stay within reach; a thousandth of the range of a real.
 _INTEGER_SIGMA = 0.25
 _REAL_SIGMA_SHARE = 1e-3
@@ -161,7 +161,7 @@ class Distribution:
 
     @property
     def probabilities(self) -> dict[str, Floats]:
-        """Decision name -> (K,) probabilities; over low..high for an integer; (mean, deviation) for a real.
+        """Decision name -> (K,) probabilities; over its values for an integer; (mean, deviation) for a real.
 
         The mean and deviation of a real with `log=True` are those of its logarithm's Gaussian, the mean given as
         a value and the deviation in the logarithm.
@@ -172,7 +172,8 @@ class Distribution:
         }
         for decision, mean, sigma in zip(self.space.numeric, self.mean, self.sigma, strict=True):
             if isinstance(decision, Integer):
-                edges = np.arange(decision.low, decision.high) + 0.5
+                low, high = decision.bounds
+                edges = np.arange(low, high) + 0.5
                 rows[decision.name] = np.diff(ndtr((edges - mean) / sigma), prepend=0.0, append=1.0)
             else:
                 rows[decision.name] = np.array([decision.decode(mean), sigma])

@@ -78,7 +78,7 @@ class RegularizedEvolution(SamplingOptimizer):
             return _shares([decision.options.index(str(value)) for value in values], len(decision.options))
         coordinates = np.array([decision.encode(value) for value in values])
         if isinstance(decision, Integer):
-            return _shares(coordinates.astype(np.int64) - decision.low, decision.high - decision.low + 1)
+            return _shares(coordinates.astype(np.int64) - decision.low, len(decision.values))
         return np.array([decision.decode(float(coordinates.mean())), coordinates.std()])
 
     def most_likely(self) -> Architecture:

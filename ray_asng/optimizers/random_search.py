@@ -137,7 +137,7 @@ def draw(parts: Sequence[Stretch], count: int, rng: np.random.Generator) -> Floa
 def _bounds(decision: Decision) -> tuple[float, float]:
     if isinstance(decision, Categorical):
         return 0, len(decision.options) - 1
-    return (decision.low, decision.high) if isinstance(decision, Integer) else decision.bounds
+    return decision.bounds
 
 
 def _draw_reals(low: Floats, high: Floats, rng: np.random.Generator) -> Floats | Ints:

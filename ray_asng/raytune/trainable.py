@@ -22,7 +22,7 @@ from ray_asng.raytune.state_file import load_state, save_state
 from ray_asng.raytune.table_columns import TableColumns
 from ray_asng.raytune.versions import versions
 from ray_asng.search import Search
-from ray_asng.space import Categorical, Decision
+from ray_asng.space import Categorical, Decision, Integer
 
 CHECKPOINT_FILE = "search.pt"
 
@@ -193,4 +193,5 @@ class ASNGTrainable(SearchTrainable):
 def _decision_words(decision: Decision) -> dict[str, Any]:
     if isinstance(decision, Categorical):
         return {"name": decision.name, "options": list(decision.options)}
-    return {"name": decision.name, "low": decision.low, "high": decision.high}
+    numbers = {"name": decision.name, "low": decision.low, "high": decision.high}
+    return {**numbers, "step": decision.step} if isinstance(decision, Integer) else numbers

@@ -74,8 +74,8 @@ def _draw_options(axes: Axes, epochs: Floats, values: Floats, options: list[str]
 
 def _draw_number(axes: Axes, epochs: Floats, values: Floats, decision: Mapping[str, Any]) -> None:
     low, high = float(decision["low"]), float(decision["high"])
-    if isinstance(decision["low"], int) and values.shape[1] == round(high - low) + 1:
-        numbers = np.arange(values.shape[1]) + low
+    if "step" in decision:
+        numbers = low + float(decision["step"]) * np.arange(values.shape[1])
         mean = values @ numbers
         deviation = np.sqrt(np.maximum(values @ numbers**2 - mean**2, 0.0))
     else:

@@ -73,7 +73,12 @@ COLUMNS = (
     Column("architecture", _TEXT, "", "JSON object from decision to option; of the last row: what the search found"),
     Column("architecture_text", _TEXT, "", "the architecture in the notation of its field"),
     Column("architecture_graph", _TEXT, "", 'JSON {"nodes": [name], "edges": [[from, to, label]]}, or empty'),
-    Column("decisions", _TEXT, "", 'JSON list of {"name", "options"}; of numbers {"name", "low", "high"}'),
+    Column(
+        "decisions",
+        _TEXT,
+        "",
+        'JSON list of {"name", "options"}; of numbers {"name", "low", "high"}, of integers "step" too',
+    ),
     Column("probabilities", _LISTS, "1", "one list a decision; of a real: mean, deviation"),
     Column("evaluations", _COUNT, "1", "losses of single architectures used so far"),
     Column("steps", _COUNT, "1", "weight steps so far"),

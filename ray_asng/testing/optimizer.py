@@ -44,7 +44,8 @@ def check_optimizer(build: Build, space: SearchSpace | None = None, *, seed: int
         _check_on(build, space, seed)
         return
     _check_on(build, SearchSpace(categorical), seed)
-    numeric: list[Decision] = [Integer("whole", 1, 6), Real("real", -1.0, 1.0), Real("rate", 1e-4, 1e-1, log=True)]
+    integers: list[Decision] = [Integer("whole", 1, 6), Integer("width", 8, 32, step=8)]
+    numeric = [*integers, Real("real", -1.0, 1.0), Real("rate", 1e-4, 1e-1, log=True)]
     with_numbers = SearchSpace([*categorical[:2], *numeric])
     if not _is_refused(build, with_numbers, seed):
         _check_on(build, with_numbers, seed)

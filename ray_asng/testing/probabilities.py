@@ -31,8 +31,8 @@ def check_probabilities(optimizer: Optimizer, checked: str) -> None:
             good = row.shape == (2,) and decision.low <= row[0] <= decision.high and 0.0 <= row[1] < math.inf
         else:
             integer = isinstance(decision, Integer)
-            length = decision.high - decision.low + 1 if isinstance(decision, Integer) else len(decision.options)
-            expected = f"{length} probabilities{' over low..high' if integer else ''} that sum to 1"
+            length = len(decision.values) if isinstance(decision, Integer) else len(decision.options)
+            expected = f"{length} probabilities{' over its values' if integer else ''} that sum to 1"
             good = row.shape == (length,) and bool((row >= 0).all()) and abs(float(row.sum()) - 1.0) < 1e-5
         if not good:
             fail(

@@ -55,7 +55,7 @@ def one_hot(space: SearchSpace, architecture: Mapping[str, Value]) -> dict[str, 
         if isinstance(decision, Categorical):
             rows[decision.name] = np.array([float(option == value) for option in decision.options])
         elif isinstance(decision, Integer):
-            rows[decision.name] = np.array([float(i == value) for i in range(decision.low, decision.high + 1)])
+            rows[decision.name] = np.array([float(i == value) for i in decision.values])
         else:
             rows[decision.name] = np.array([float(value), 0.0])
     return rows
@@ -68,7 +68,7 @@ def random_probabilities(space: SearchSpace, rng: np.random.Generator) -> dict[s
         if isinstance(decision, Categorical):
             rows[decision.name] = rng.dirichlet(np.ones(len(decision.options)))
         elif isinstance(decision, Integer):
-            rows[decision.name] = rng.dirichlet(np.ones(decision.high - decision.low + 1))
+            rows[decision.name] = rng.dirichlet(np.ones(len(decision.values)))
         else:
             rows[decision.name] = np.array([rng.uniform(decision.low, decision.high), 1.0])
     return rows

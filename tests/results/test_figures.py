@@ -60,7 +60,8 @@ def test_a_distribution_that_never_moves_has_no_figure(ground):
 
 
 def test_numeric_decisions_are_drawn_as_mean_values(tmp_path):
-    decisions = json.dumps([{"name": "width", "low": 2, "high": 4}, {"name": "rate", "low": 0.0, "high": 1.0}])
+    width, rate = {"name": "width", "low": 2, "high": 4, "step": 1}, {"name": "rate", "low": 0.0, "high": 1.0}
+    decisions = json.dumps([width, rate])
     reports = [
         {**report, "decisions": decisions, "probabilities": [[0.0, 1.0 - 0.1 * number, 0.1 * number], [0.3, 0.1]]}
         for number, report in enumerate(search_reports("asng", 0, epochs=4))
