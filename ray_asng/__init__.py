@@ -22,12 +22,16 @@ if TYPE_CHECKING:
     from ray_asng.space import Architecture, Categorical, Integer, Real, SearchSpace
     from ray_asng.supernets.choice import OneOf
     from ray_asng.supernets.supernet import Supernet
+    from ray_asng.supernets.value_choice import IntegerChoice, RealChoice, ValueChoice
 
 _HOMES = {
     "ASNGTrainable": "ray_asng.raytune.trainable",
     "SearchTrainable": "ray_asng.raytune.trainable",
     "SearchStopper": "ray_asng.raytune.stopper",
     "OneOf": "ray_asng.supernets.choice",
+    "IntegerChoice": "ray_asng.supernets.value_choice",
+    "ValueChoice": "ray_asng.supernets.value_choice",
+    "RealChoice": "ray_asng.supernets.value_choice",
     "Supernet": "ray_asng.supernets.supernet",
     "SearchSpace": "ray_asng.space",
     "Categorical": "ray_asng.space",
@@ -41,6 +45,9 @@ __all__ = [
     "SearchTrainable",
     "SearchStopper",
     "OneOf",
+    "IntegerChoice",
+    "ValueChoice",
+    "RealChoice",
     "Supernet",
     "SearchSpace",
     "Categorical",

@@ -97,6 +97,7 @@ class MixedSteps:
         self.search = search
         self.optimizer = optimizer
         self.buffers = search.replicas.buffers
+        search.supernet.refuse_values()
         if len(search.devices) > 1:
             raise ValueError(
                 f"{type(optimizer).__name__} runs one mixture a step, which occupies one device; it was given "

@@ -18,6 +18,8 @@ from typing import Any, TypeAlias
 import torch
 from torch import nn
 
+from ray_asng.space import Categorical
+
 Candidates: TypeAlias = Mapping[str, nn.Module]
 """The options of a choice by their number, written as text as in the names of weights."""
 
@@ -119,6 +121,10 @@ class OneOf(nn.Module):
             )
         # Not the list itself: it looks an index up in five steps, which cost more than a skip connection.
         return now.run(self.candidates._modules, inputs)
+
+    def decision(self, name: str) -> Categorical:
+        """What is searched, called `name`."""
+        return Categorical(name, self.options)
 
     def is_parameter_free(self, index: int) -> bool:
         """Whether option number `index` has no weights of its own, such as a skip connection or pooling."""

@@ -7,15 +7,20 @@ how they run before each pass, and extracts the network of one architecture as a
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import torch
 from torch import nn
 
-from ray_asng.space import Architecture, Categorical, SearchSpace, Value, nearest
+from ray_asng.space import Architecture, Categorical, Decision, SearchSpace, Value, nearest
 from ray_asng.supernets.choice import Hard, Mixture, One, OneOf, Run
+from ray_asng.supernets.elastic.base import Elastic
+from ray_asng.supernets.places import decided_inside
+from ray_asng.supernets.value_choice import Choice, Derived, Number, ValueChoice
+from ray_asng.supernets.width_conflict import explain_width_conflict
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +44,22 @@ class Supernet(nn.Module):
     before the next. Two supernets around one module (or a part of it) share its choices' switches too.
 
     Args:
-        module: holds at least one `OneOf`. If it has an attribute `search_space`, a `SearchSpace` whose decisions
-            are those of its choices, that one is used: it may know canonical forms, notations and pictures. If it has
-            methods `before_choices` (inputs to features, with no choice inside) and `with_choices` (features to
-            outputs, not changing the features in place), which one after the other do what `forward` does, a search
-            runs the first one once a step for all its paths.
+        module: holds at least one choice: a `OneOf`, or an `IntegerChoice`, `ValueChoice` or `RealChoice` in an
+            attribute, or in a list, tuple or dict there. If it has an attribute `search_space`, a `SearchSpace` whose
+            decisions are those of its choices, that one is used: it may know canonical forms, notations and
+            pictures. If it has methods `before_choices` (inputs to features, with no choice inside) and
+            `with_choices` (features to outputs, not changing the features in place), which one after the other do what
+            `forward` does, a search runs the first one once a step for all its paths.
 
     Attributes:
         space: the search space, decisions in the order in which the module holds its choices.
-        choices: decision name -> the choices that it decides.
+        choices: decision name -> the `OneOf`s that it decides.
+        values: decision name -> the choices of values that it decides.
         passes: what the present way of running costs, in passes of one path: for a mixture, options that run a choice.
 
     Raises:
-        ValueError: no choice inside; choices of one name with different options; another `search_space`.
+        ValueError: no choice inside; choices of one name that differ in class, options or bounds; another
+            `search_space`.
 
     Example:
         >>> supernet = Supernet(nn.Sequential(OneOf({"conv": nn.Conv2d(3, 3, 3), "pool": nn.MaxPool2d(3)}, name="a")))
@@ -62,13 +70,15 @@ class Supernet(nn.Module):
         super().__init__()
         self.module = module
         self.choices: dict[str, list[OneOf]] = {}
+        self.values: dict[str, list[Choice]] = {}
+        self._derived: list[Derived] = []
         self._places: dict[str, list[str]] = {}
-        for path, choice in module.named_modules():
-            if isinstance(choice, OneOf):
-                self._add(choice.name or path or "choice", path, choice)
-        if not self.choices:
+        self._decisions: dict[str, Decision] = {}
+        self._find_choices()
+        if not self._decisions:
             raise ValueError(
-                f"no choice found in {type(module).__name__}; put OneOf({{...}}) where the search shall decide"
+                f"no choice found in {type(module).__name__}; put OneOf({{...}}) where the search shall decide, or "
+                "keep an IntegerChoice, ValueChoice or RealChoice as an attribute of a module"
             )
         self._option_index = {
             name: {option: index for index, option in enumerate(choices[0].options)}
@@ -77,20 +87,37 @@ class Supernet(nn.Module):
         self.space = self._find_space()
         self.passes = 1.0
 
-    def _add(self, name: str, path: str, choice: OneOf) -> None:
-        known = self.choices.setdefault(name, [])
-        if known and known[0].options != choice.options:
+    def _find_choices(self) -> None:
+        names: dict[int, str] = {}
+        for path, found in decided_inside(self.module):
+            if isinstance(found, Derived):
+                self._derived.append(found)
+                continue
+            name = names.get(id(found)) or found.name or path or "choice"
+            if id(found) not in names:
+                self._add(name, path, found)
+            names[id(found)] = name
+            self._places.setdefault(name, []).append(path)
+
+    def _add(self, name: str, path: str, choice: OneOf | Choice) -> None:
+        decision = choice.decision(name)
+        known = [*self.choices.get(name, ()), *self.values.get(name, ())]
+        if known and (self._decisions[name] != decision or type(known[0]) is not type(choice)):
             raise ValueError(
-                f"choices of one name are one decision and need the same options in the same order: {name!r} has "
-                f"{list(known[0].options)!r} at {self._places[name][0]!r} and {list(choice.options)!r} at {path!r}; "
-                "give one of them another name"
+                f"choices of one name are one decision and need the same class and bounds, or the same options in the "
+                f"same order: {name!r} is {_words(known[0])} at {self._places[name][0]!r} and {_words(choice)} at "
+                f"{path!r}; give one of them another name"
             )
-        known.append(choice)
-        choice.switch = known[0].switch
-        self._places.setdefault(name, []).append(path)
+        self._decisions[name] = decision
+        if isinstance(choice, OneOf):
+            self.choices.setdefault(name, []).append(choice)
+        else:
+            self.values.setdefault(name, []).append(choice)
+        if known:
+            choice.switch = known[0].switch
 
     def _find_space(self) -> SearchSpace:
-        decisions = [Categorical(name, choices[0].options) for name, choices in self.choices.items()]
+        decisions = list(self._decisions.values())
         own = getattr(self.module, "search_space", None)
         if own is None:
             return SearchSpace(decisions, canonical=self._fix_unreached)
@@ -103,19 +130,19 @@ class Supernet(nn.Module):
 
     @property
     def choice_paths(self) -> list[str]:
-        """Paths, inside the module, of all choices."""
-        return [path for paths in self._places.values() for path in paths]
+        """Paths, inside the module, of all `OneOf`s."""
+        return [path for name in self.choices for path in self._places[name]]
 
     def paths_in_child(self, architecture: Mapping[str, Value]) -> list[str]:
         """Paths, inside the extracted child, of the operations that were chosen."""
-        indices = self._indices(architecture)
+        indices, _ = self._chosen(architecture)
         return [self._path_in_child(path) for path in self.choice_paths if self._is_reached(path, indices)]
 
     def _outer_choices(self, path: str) -> list[tuple[str, str, int]]:
         """The choices that `path` lies inside of: their name, path, and the option that it belongs to."""
         found = []
-        for name, places in self._places.items():
-            for outer in places:
+        for name in self.choices:
+            for outer in self._places[name]:
                 prefix = f"{outer}.candidates." if outer else "candidates."
                 if path.startswith(prefix):
                     found.append((name, outer, int(path[len(prefix) :].split(".")[0])))
@@ -136,18 +163,27 @@ class Supernet(nn.Module):
 
         Args:
             inputs: a tensor, or a tuple or dict of what the module's `forward` takes.
-            way: an architecture (decision name -> option name): only the chosen operations run; or mixing weights
-                (decision name -> (K,) tensor): every operation runs, but for those whose weight is a constant zero;
-                or `StraightThrough`.
+            way: an architecture (decision name -> option name or number): only the chosen operations run, at the
+                chosen widths; or mixing weights (decision name -> (K,) tensor): every operation runs, but for those
+                whose weight is a constant zero; or `StraightThrough`. The last two only where all choices are
+                `OneOf`s.
 
         Returns:
             What the module returns.
 
         Raises:
-            ValueError: a decision is missing or unknown, or has no such option.
+            ValueError: a decision is missing or unknown, or has no such option; widths do not fit together.
         """
         self.select(way)
-        return call(self.module, inputs)
+        return self._run(self.module, inputs)
+
+    def _run(self, part: Callable[..., Any], inputs: Any) -> Any:
+        try:
+            return call(part, inputs)
+        except RuntimeError:
+            if self.values:
+                explain_width_conflict(self.module, lambda: call(part, inputs))
+            raise
 
     def before_choices(self, inputs: Any) -> Any:
         """What all paths compute first: the features that `with_choices` takes.
@@ -156,8 +192,11 @@ class Supernet(nn.Module):
         """
         if not self.has_parts:
             return inputs
-        for choices in self.choices.values():  # one that runs in here is told so, instead of running as it did last
+        # A choice that runs in here is told so, instead of running as it did last.
+        for choices in self.choices.values():
             choices[0].switch.now = None
+        for values in self.values.values():
+            values[0].switch.now = None
         part: Any = self.module.before_choices
         return call(part, inputs)
 
@@ -165,7 +204,7 @@ class Supernet(nn.Module):
         """Run the network from what `before_choices` returned; like `forward` otherwise."""
         self.select(way)
         part: Any = self.module.with_choices if self.has_parts else self.module
-        return call(part, features)
+        return self._run(part, features)
 
     @property
     def has_parts(self) -> bool:
@@ -175,23 +214,45 @@ class Supernet(nn.Module):
     def select(self, way: Way) -> None:
         """Set how the choices run from now on; `forward` does this by itself."""
         self.passes = 1.0
+        values: Mapping[str, Number] = {}
         if isinstance(way, StraightThrough):
-            indices = self._indices(way.architecture)
+            self.refuse_values()
+            indices, _ = self._chosen(way.architecture)
             runs: Mapping[str, Run] = {name: Hard(index, way.weights[name]) for name, index in indices.items()}
         elif any(isinstance(value, torch.Tensor) for value in way.values()):
+            self.refuse_values()
             runs = self._mixtures(way)  # type: ignore[arg-type]  # a value that is no tensor is refused there
         else:
-            runs = {name: One(index) for name, index in self._indices(way).items()}  # type: ignore[arg-type]
+            indices, values = self._chosen(way)  # type: ignore[arg-type]
+            runs = {name: One(index) for name, index in indices.items()}
         for name, run in runs.items():
             self.choices[name][0].switch.now = run
+        for name, value in values.items():
+            self.values[name][0].switch.now = value
 
-    def _indices(self, architecture: Mapping[str, Value]) -> dict[str, int]:
+    def refuse_values(self) -> None:
+        """Raise ValueError if there are choices of values: of these only paths can be run."""
+        if self.values:
+            raise ValueError(
+                f"the values {list(self.values)} cannot be mixed: a module reads one at a time. Use a method that "
+                "samples paths, such as asng, sng, rsps, random_search or evolution"
+            )
+
+    def _chosen(self, architecture: Mapping[str, Value]) -> tuple[dict[str, int], dict[str, Number]]:
+        """Option indices of the `OneOf`s, and the numbers that the other choices read."""
         try:
-            if len(architecture) == len(self._option_index):
-                return {name: index[architecture[name]] for name, index in self._option_index.items()}  # type: ignore[index]
+            if len(architecture) == len(self._decisions):
+                indices = {name: index[architecture[name]] for name, index in self._option_index.items()}  # type: ignore[index]
+                return indices, {name: self._number(name, architecture[name]) for name in self.values}
         except (KeyError, TypeError):  # no such decision or option, or an option that cannot be one
             pass
-        return self._indices(self.space.architecture(architecture))  # raises, with what is wrong
+        return self._chosen(self.space.architecture(architecture))  # raises, with what is wrong
+
+    def _number(self, name: str, value: Value) -> Number:
+        choice = self.values[name][0]
+        if isinstance(choice, ValueChoice):
+            return choice.options[value]  # type: ignore[index]  # KeyError of one that is none
+        return self._decisions[name].check(value)  # type: ignore[union-attr]  # the others are numeric
 
     def _mixtures(self, weights: Mapping[str, torch.Tensor]) -> dict[str, Mixture]:
         self._check(weights)
@@ -222,20 +283,41 @@ class Supernet(nn.Module):
                 raise ValueError(f"decision {name!r} needs mixing weights of shape ({len(index)},), got {got}")
 
     def extract(self, architecture: Mapping[str, Value]) -> nn.Module:
-        """The child network: a copy in which every choice is replaced by the chosen operation.
+        """The child network: a copy in which every choice is replaced by the chosen operation or number.
 
-        The child holds copies of the weights and no choice class; in the same mode its output equals the path's.
+        Elastic layers become layers of torch at the chosen widths. The child holds copies of the weights and no choice
+        class; in the same mode its output equals the path's (but for rounding where there are elastic layers).
         """
-        indices = self._indices(self.space.architecture(architecture))
-        chosen: dict[int, Any] = {}
-        # Seen from the inside out, since an option may hold choices itself. The memo of deepcopy does the replacing,
-        # so operations that were not chosen are never copied.
-        for module in reversed(list(self.module.modules())):
-            if isinstance(module, OneOf):
-                name = next(name for name, choices in self.choices.items() if any(c is module for c in choices))
-                chosen[id(module)] = copy.deepcopy(module.candidates[indices[name]], chosen)
-        child: nn.Module = copy.deepcopy(self.module, chosen)
+        indices, values = self._chosen(self.space.architecture(architecture))
+        with self._reading(values):
+            # What copying finds in place of a choice, an expression or an elastic layer.
+            chosen: dict[int, Any] = {id(derived): derived.now for derived in self._derived}
+            chosen |= {id(choice): values[name] for name, choices in self.values.items() for choice in choices}
+            # Seen from the inside out, since an option may hold choices itself. The memo of deepcopy does the
+            # replacing, so operations that were not chosen are never copied.
+            for path, part in reversed(list(self.module.named_modules(remove_duplicate=False))):
+                if id(part) in chosen or not self._is_reached(path, indices):
+                    continue
+                if isinstance(part, OneOf):
+                    name = next(name for name, choices in self.choices.items() if any(c is part for c in choices))
+                    chosen[id(part)] = copy.deepcopy(part.candidates[indices[name]], chosen)
+                elif isinstance(part, Elastic):
+                    chosen[id(part)] = part.plain()
+            child: nn.Module = copy.deepcopy(self.module, chosen)
         return child
+
+    @contextmanager
+    def _reading(self, values: Mapping[str, Number]) -> Iterator[None]:
+        """Let the choices of values read these, and afterwards again what they read before."""
+        switches = {name: choices[0].switch for name, choices in self.values.items()}
+        before = {name: switch.now for name, switch in switches.items()}
+        for name, switch in switches.items():
+            switch.now = values[name]
+        try:
+            yield
+        finally:
+            for name, switch in switches.items():
+                switch.now = before[name]
 
     def parameter_free_share(self, architecture: Mapping[str, Value]) -> float:
         """Share of the decisions whose chosen option has no weights: near 1 a search has collapsed.
@@ -244,20 +326,29 @@ class Supernet(nn.Module):
         """
         free = [
             choice.is_parameter_free(index)
-            for choice, index in ((self.choices[name][0], i) for name, i in self._indices(architecture).items())
+            for choice, index in ((self.choices[name][0], i) for name, i in self._chosen(architecture)[0].items())
             if not all(choice.is_parameter_free(option) for option in range(len(choice.options)))
         ]
         return sum(free) / len(free) if free else 0.0
 
     def _fix_unreached(self, architecture: Architecture) -> dict[str, Value]:
-        """Give the first option to decisions that stand only inside options that were not chosen."""
-        indices = self._indices(architecture)
+        """Give the first option, or the lowest number, to decisions that stand only inside options not chosen."""
+        indices, _ = self._chosen(architecture)
         return {
             name: value
             if any(self._is_reached(path, indices) for path in self._places[name])
-            else self.choices[name][0].options[0]
+            else _first(self._decisions[name])
             for name, value in architecture.items()
         }
+
+
+def _first(decision: Decision) -> Value:
+    return decision.options[0] if isinstance(decision, Categorical) else decision.low
+
+
+def _words(choice: OneOf | Choice) -> str:
+    """Of an error message: what the choice may become."""
+    return f"a OneOf of {list(choice.options)!r}" if isinstance(choice, OneOf) else repr(choice)
 
 
 def call(module: Callable[..., Any], inputs: Any) -> Any:

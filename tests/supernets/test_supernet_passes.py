@@ -267,7 +267,7 @@ def test_one_option_is_an_error():
 def test_one_name_with_other_options_or_another_order_is_an_error(other):
     second = OneOf({name: nn.Identity() for name in other}, name="a")
     with pytest.raises(
-        ValueError, match=r"'a' has \['times 2', 'times 3'\] at '0' .* at '1'; give one .* another name"
+        ValueError, match=r"'a' is a OneOf of \['times 2', 'times 3'\] at '0' .* at '1'; give one .* another name"
     ):
         Supernet(nn.Sequential(counted_choice(2, 3, name="a"), second))
 

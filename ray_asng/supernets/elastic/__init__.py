@@ -1,0 +1,37 @@
+"""Layers whose widths follow choices: torch's layers, with a choice (or arithmetic on choices) where a width stands.
+
+    >>> width = IntegerChoice(16, 64, step=8, name="width")
+    >>> block = nn.Sequential(elastic.Linear(10, width), elastic.LayerNorm(width), nn.ReLU(), elastic.Linear(width, 2))
+
+Shared weights are made for the largest widths; a path uses the first rows and columns of them, as many as its widths
+say. Their initial values are torch's for the largest width. `Supernet.extract` makes plain layers of torch.
+
+A step moves what a path did not use of a layer only by momentum and weight decay.
+"""
+
+from ray_asng.supernets.elastic.base import Elastic
+from ray_asng.supernets.elastic.convolution import (
+    Conv1d,
+    Conv2d,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    DepthwiseConv1d,
+    DepthwiseConv2d,
+)
+from ray_asng.supernets.elastic.linear import Embedding, Linear
+from ray_asng.supernets.elastic.normalisation import BatchNorm1d, BatchNorm2d, LayerNorm
+
+__all__ = [
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "Conv1d",
+    "Conv2d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "DepthwiseConv1d",
+    "DepthwiseConv2d",
+    "Elastic",
+    "Embedding",
+    "LayerNorm",
+    "Linear",
+]
