@@ -25,11 +25,12 @@ from ray_asng.device_memory import explained_when_out_of_memory, peak_memory_byt
 from ray_asng.nested import map_tensors
 from ray_asng.optimizers.base import MixingOptimizer, Optimizer, SamplingOptimizer
 from ray_asng.passes import Passes
+from ray_asng.probe import probe
 from ray_asng.randomness import drawing_from, load_noise, noise_generators, spawn_seeds
 from ray_asng.replicas import Replicas, listed
-from ray_asng.settings import MEMORY_FORMATS, PRECISIONS, SearchSettings, cosine, in_format, lay_out
+from ray_asng.settings import MEMORY_FORMATS, PRECISIONS, SearchSettings, in_format, lay_out
 from ray_asng.space import Architecture, SearchSpace, Value
-from ray_asng.standing import standing
+from ray_asng.standing import losses_and_scores, standing
 from ray_asng.state import check_format, load_moments, load_weights
 from ray_asng.steps import MixedSteps, SampledSteps
 from ray_asng.stream import IndexStream
@@ -70,7 +71,8 @@ class Search:
         architecture: the best architecture known: the most likely one, after the last epoch what `finalize` chose.
 
     Raises:
-        ValueError: a batch larger than a split, or more devices than paths of a step.
+        ValueError: a batch larger than a split, more devices than paths of a step, or a network, loss or metric that
+            cannot work on the task's data (see `probe`).
         TypeError: an optimizer of neither kind.
         MemoryError: the network does not fit.
 
@@ -118,6 +120,8 @@ class Search:
         self.wall_seconds = 0.0
         self.report: dict[str, Any] = {}
         self._final: Architecture | None = None
+        with self._explained("when a few paths were tried"):
+            probe(self)
 
     def _start_streams(self, seed: int | tuple[int, ...]) -> None:
         """Everything that the search draws, from one seed."""
@@ -196,12 +200,7 @@ class Search:
         seconds = time.perf_counter() - started
         self.wall_seconds += seconds
         self.report = {
-            "epoch": self.epoch,
-            "train_loss": train.loss,
-            "valid_loss": valid.loss,
-            f"train_{self.task.metric}": train.score,
-            f"valid_{self.task.metric}": valid.score,
-            f"path_{self.task.metric}": path_score,
+            **losses_and_scores(self, train, valid, path_score),
             **standing(self),
             "samples_per_second": (train.examples + valid.examples) / seconds,
             "wall_seconds": self.wall_seconds,
@@ -250,8 +249,12 @@ class Search:
                 self.task,
                 split,
                 size if examples is None else min(examples, size),
-                lambda inputs: self._outputs(self.features(in_format(inputs, self._memory_format)), architecture),
+                lambda inputs: self.outputs(inputs, architecture),
             )
+
+    def outputs(self, inputs: Any, architecture: Mapping[str, Value]) -> Any:
+        """Outputs of a path, in the present mode of the network, for inputs as the task gives them."""
+        return self._outputs(self.features(in_format(inputs, self._memory_format)), architecture)
 
     def _ranking_loss(self, architecture: Mapping[str, Value]) -> float:
         """What `finalize` ranks by: the loss on the same examples for every architecture, bounded in number."""
@@ -313,11 +316,8 @@ class Search:
 
     def _set_learning_rate(self, step: int) -> None:
         wanted = self.settings.passes_per_epoch
-        if wanted is None:
-            done, whole = float(self.epoch * self.steps_per_epoch + step), float(self.steps_per_epoch)
-        else:
-            done, whole = self.passes.total, wanted
-        factor = cosine(done, self.settings.epochs * whole)
+        done = self.passes.total / wanted if wanted else self.epoch + step / self.steps_per_epoch
+        factor = self.settings.rate_factor(done / self.settings.epochs)
         for group, initial in zip(self.weight_optimizer.param_groups, self._initial_rates, strict=True):
             group["lr"] = initial * factor
 

@@ -15,8 +15,15 @@ from ray_asng.nested import map_tensors
 from ray_asng.space import nearest
 
 WeightOptimizer: TypeAlias = str | Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer]
+Schedule: TypeAlias = str | Callable[[float], float]
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+# Factor of the learning rate by the share of the search that is done.
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "cosine": lambda share: cosine(share, 1.0),
+    "linear": lambda share: 1.0 - min(share, 1.0),
+    "constant": lambda share: 1.0,
+}
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
@@ -32,7 +39,9 @@ class SearchSettings:
             and backward passes (of one path on a batch) an epoch, so that methods can be compared at equal cost.
         batch_size: examples of a step.
         weight_optimizer: "sgd", "adamw", or a function from parameters to a `torch.optim.Optimizer`.
-        lr: of the weights at the start; follows a cosine to 0, step by step (by passes if these are given).
+        lr: of the weights at the start; a weight optimizer given as a function has its own, even one a group.
+        schedule: what the learning rates are multiplied by, step by step (by passes if these are given): "cosine" or
+            "linear", both to 0, "constant", or a function from the share of the search that is done to a factor.
         momentum: of SGD.
         weight_decay: of SGD or AdamW.
         grad_clip: bound on the global norm of a weight step's gradient.
@@ -50,6 +59,7 @@ class SearchSettings:
     batch_size: int = 64
     weight_optimizer: WeightOptimizer = "sgd"
     lr: float = 0.025
+    schedule: Schedule = "cosine"
     momentum: float = 0.9
     weight_decay: float = 3e-4
     grad_clip: float = 5.0
@@ -82,6 +92,17 @@ class SearchSettings:
         check_name("memory_format", self.memory_format, tuple(MEMORY_FORMATS))
         if not callable(self.weight_optimizer):
             check_name("weight_optimizer", self.weight_optimizer, ("sgd", "adamw"))
+
+        if not callable(self.schedule):
+            check_name("schedule", self.schedule, tuple(SCHEDULES))
+
+    def rate_factor(self, share: float) -> float:
+        """What the learning rates are multiplied by when `share` of the search, from 0 to 1, is done."""
+        if not callable(self.schedule):
+            return SCHEDULES[self.schedule](share)
+        factor = self.schedule(share)
+        check_number(f"what schedule returns for {share:.3g}", factor, low=0.0)
+        return float(factor)
 
     def make_weight_optimizer(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """The optimizer of the weights. Parameters without a gradient are left alone by its step."""

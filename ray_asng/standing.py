@@ -1,4 +1,4 @@
-"""Where a search stands after an epoch: what of its report is about the distribution, not about losses."""
+"""Where a search stands after an epoch: what was measured, and where its distribution has come to."""
 
 from __future__ import annotations
 
@@ -8,6 +8,20 @@ from ray_asng.concentration import convergence, entropy, is_nearly_uniform
 
 if TYPE_CHECKING:
     from ray_asng.search import Search
+    from ray_asng.tally import Tally
+
+
+def losses_and_scores(search: Search, train: Tally, valid: Tally, path_score: float) -> dict[str, Any]:
+    """What was measured in the epoch just done, under the name of the task's metric."""
+    metric = search.task.metric
+    return {
+        "epoch": search.epoch,
+        "train_loss": train.loss,
+        "valid_loss": valid.loss,
+        f"train_{metric}": train.score,
+        f"valid_{metric}": valid.score,
+        f"path_{metric}": path_score,
+    }
 
 
 def standing(search: Search) -> dict[str, Any]:

@@ -366,3 +366,92 @@ def test_a_restored_search_on_cuda_goes_on_bit_for_bit(method, monkeypatch):
         assert run(resumed, 2) == rows[2:]
     finally:
         torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [("cosine", [1.0, 0.75, 0.25]), ("linear", [1.0, 2 / 3, 1 / 3]), ("constant", [1.0] * 3)],
+)
+def test_the_learning_rate_follows_the_schedule(schedule, expected):
+    search = build(lr=0.1, schedule=schedule, epochs=3, steps_per_epoch=1)
+    assert [search.run_epoch()["learning_rate"] for _ in range(3)] == pytest.approx([0.1 * e for e in expected])
+
+
+def test_a_schedule_of_the_users_own_holds_for_every_group_of_a_weight_optimizer_of_his_own():
+    def two_groups(parameters):
+        first, *others = parameters
+        return torch.optim.AdamW([{"params": [first], "lr": 0.5}, {"params": others, "lr": 0.01}])
+
+    search = build(weight_optimizer=two_groups, schedule=lambda share: 0.5 if share < 0.5 else 0.25, epochs=2)
+    rates = []
+    for _ in range(2):
+        search.run_epoch()
+        rates.append([group["lr"] for group in search.weight_optimizer.param_groups])
+    assert rates == [[0.25, 0.005], [0.125, 0.0025]]
+
+
+def test_a_schedule_that_gives_no_number_is_refused():
+    with pytest.raises(ValueError, match="what schedule returns for 0 must be a finite number from 0, got nan"):
+        build(schedule=lambda share: math.nan).run_epoch()
+    with pytest.raises(ValueError, match="unknown schedule 'cosin'; did you mean 'cosine'"):
+        build(schedule="cosin")
+
+
+class Narrow(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = OneOf({"a": nn.Linear(32, 10), "b": nn.Linear(32, 10)}, name="layer")
+
+    def forward(self, images):
+        return self.layer(images.flatten(1))
+
+
+def test_a_module_that_does_not_take_the_tasks_batches_is_refused_before_the_first_step():
+    message = r"fails on inputs of the task 'digits', a tensor of shape \(4, 1, 8, 8\) .*cannot be multiplied"
+    with pytest.raises(ValueError, match=message):
+        build(space=Narrow, space_options={})
+
+
+class WrongOutputs(Narrow):
+    def __init__(self):
+        super().__init__()
+        self.layer = OneOf({"a": nn.Linear(64, 10), "b": nn.Linear(64, 10)}, name="layer")
+
+    def forward(self, images):
+        return {"scores": super().forward(images)}
+
+
+def test_outputs_that_the_loss_does_not_take_are_refused_before_the_first_step():
+    with pytest.raises(
+        ValueError, match=r"loss of the task 'digits' does not take outputs a dict of 'scores': a tensor"
+    ):
+        build(space=WrongOutputs, space_options={})
+
+
+@pytest.mark.parametrize(
+    ("score", "message"),
+    [
+        (
+            lambda outputs, targets: outputs.sum() * math.nan,
+            "accuracy of the task 'digits' is nan on its first training",
+        ),
+        (lambda outputs, targets: outputs[:, 0], "accuracy of the task 'digits' must be a tensor without dimensions"),
+        (lambda outputs, targets: 0.5, "must be a tensor without dimensions, got 0.5"),
+    ],
+)
+def test_a_metric_that_is_no_finite_number_is_refused_before_the_first_step(score, message, monkeypatch):
+    monkeypatch.setattr("ray_asng.tasks.image_task.ImageTask.score", lambda self, *pair: score(*pair))
+    with pytest.raises(ValueError, match=message):
+        build()
+
+
+def test_trying_paths_leaves_no_trace():
+    task = tasks.digits()
+    module = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), OneOf({"a": nn.Linear(64, 10), "b": nn.Linear(64, 10)}))
+    before = [buffer.clone() for buffer in module.buffers()]
+    supernet, state = Supernet(module), torch.get_rng_state()
+    search = Search(supernet, task, ASNG(supernet.space), SearchSettings(epochs=1))
+    assert all(torch.equal(*pair) for pair in zip(before, module.buffers(), strict=True))
+    assert module.training
+    assert torch.equal(torch.get_rng_state(), state)
+    assert (search.passes.total, search.evaluations) == (0, 0)

@@ -13,7 +13,9 @@ from torch import nn
 from ray_asng.randomness import drawing_from
 from ray_asng.space import Architecture, SearchSpace, Value
 from ray_asng.supernets.choice import OneOf
+from ray_asng.supernets.elastic import Elastic
 from ray_asng.supernets.evaluation import buffers_kept
+from ray_asng.supernets.places import decided_inside
 from ray_asng.supernets.supernet import Supernet, call
 from ray_asng.testing.equality import difference, tensors
 from ray_asng.testing.failure import fail, no_error
@@ -66,13 +68,14 @@ def check_child(supernet: Supernet, inputs: Any, architecture: Architecture, *, 
 
 
 def _check_separate(supernet: Supernet, child: nn.Module, checked: str) -> None:
-    left = [path or "itself" for path, part in child.named_modules() if isinstance(part, OneOf)]
+    left = [path or "itself" for path, _ in decided_inside(child)]
+    left += [path or "itself" for path, part in child.named_modules() if isinstance(part, Elastic)]
     if left:
         fail(
             checked,
             expected="no choice is left in it",
             got=f"choices at {left}",
-            mend="make choices only where the supernet finds them: in its registered modules",
+            mend="make choices only where the supernet finds them: in its registered modules and their attributes",
         )
     shared = {tensor.data_ptr() for tensor in [*supernet.parameters(), *supernet.buffers()] if tensor.numel()}
     named = [*child.named_parameters(), *child.named_buffers()]
@@ -89,7 +92,7 @@ def _check_separate(supernet: Supernet, child: nn.Module, checked: str) -> None:
 def check_one_hot_mixture(supernet: Supernet, inputs: Any, tried: Sequence[Architecture], seed: int) -> None:
     """A mixture that is sure of an architecture gives the output of its path, where options return tensors."""
     supernet.eval()
-    if supernet.space.numeric or not _options_return_tensors(supernet, inputs, tried, seed):
+    if supernet.values or not _options_return_tensors(supernet, inputs, tried, seed):
         return
     mend = (
         "let all options of a decision return tensors of one shape, none of them change its input in place, and each "

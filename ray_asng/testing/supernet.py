@@ -60,7 +60,7 @@ def check_supernet(build: Callable[[], nn.Module], inputs: Any, *, architectures
 
 def _built(build: Callable[[], nn.Module], seed: int) -> Supernet:
     with (
-        no_error("building the supernet", mend="let the builder return an nn.Module that holds at least one OneOf"),
+        no_error("building the supernet", mend="let the builder return an nn.Module that holds at least one choice"),
         global_randomness_untouched("building the supernet"),
         drawing_from(torch.Generator().manual_seed(seed)),
     ):

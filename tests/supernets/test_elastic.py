@@ -8,6 +8,7 @@ from torch import nn
 from ray_asng import IntegerChoice, OneOf, Supernet
 from ray_asng.supernets import elastic
 from ray_asng.supernets.elastic import Elastic
+from ray_asng.testing.supernet import check_supernet
 
 WIDTH = {"low": 4, "high": 16, "step": 4}
 
@@ -95,6 +96,10 @@ def test_the_child_is_made_of_plain_layers_of_torch(network, inputs):
     assert {type(part).__module__.split(".")[0] for part in child.modules() if part is not child} == {"torch"}
     weights = {tensor.data_ptr() for tensor in supernet.parameters()}
     assert not weights & {tensor.data_ptr() for tensor in child.parameters()}
+
+
+def test_an_elastic_network_keeps_the_contract_of_a_supernet():
+    check_supernet(Convolutions, IMAGES)
 
 
 def hand_built(wide, inner, act):

@@ -16,6 +16,7 @@ from ray_asng.search import Search
 from ray_asng.settings import SearchSettings
 from ray_asng.supernets.value_choice import Choice, Derived, largest
 from ray_asng.tasks import digits
+from ray_asng.testing.supernet import check_supernet
 
 
 class Network(nn.Module):
@@ -51,6 +52,10 @@ IMAGES = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(1))
 def supernet():
     torch.manual_seed(0)
     return Supernet(Network())
+
+
+def test_a_module_with_values_keeps_the_contract_of_a_supernet():
+    check_supernet(Network, IMAGES)
 
 
 def test_the_space_has_every_choice_that_a_module_holds(supernet):
