@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ray_asng.device_memory import explained_when_out_of_memory, peak_memory_bytes
 from ray_asng.randomness import drawing_from, load_noise, noise_generators, spawn_seeds
-from ray_asng.settings import MEMORY_FORMATS, check_name, check_number, check_whole, cosine, in_format, lay_out
+from ray_asng.settings import MEMORY_FORMATS, check_name, check_number, check_whole, in_format, lay_out, rate_factor
 from ray_asng.space import nearest
 from ray_asng.state import check_format, load_moments, load_weights
 from ray_asng.stream import IndexStream
@@ -29,20 +29,24 @@ from ray_asng.supernets.depthwise import AveragePooling
 from ray_asng.supernets.supernet import call
 from ray_asng.tally import Tally, score_split
 from ray_asng.tasks.base import Task
+from ray_asng.weight_optimizers import SCHEDULES, WEIGHT_OPTIMIZERS, Schedule, WeightOptimizer, make_weight_optimizer
 
-STATE_FORMAT = 2
+STATE_FORMAT = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RetrainSettings:
-    """Recipe of a retraining; SGD with Nesterov momentum and a cosine to 0.
+    """Recipe of a retraining; by default SGD with Nesterov momentum and a cosine to 0.
 
     Attributes:
         epochs: passes over the training data.
         batch_size: examples of a step.
-        lr: at the start.
-        momentum: of SGD.
-        weight_decay: of SGD.
+        weight_optimizer: "sgd", "adamw", or a function from parameters to a `torch.optim.Optimizer`.
+        lr: at the start; a weight optimizer given as a function has its own.
+        schedule: what the learning rates are multiplied by: "cosine" or "linear", both to 0, "constant", or a function
+            from the share that is done to a factor.
+        momentum: of SGD, in Nesterov's form.
+        weight_decay: of SGD or AdamW.
         grad_clip: bound on the global norm of the gradient.
         label_smoothing: share of the target spread evenly over all classes, for classification.
         drop_path: at the end, probability with which the output of a chosen operation is dropped for an example; it
@@ -54,7 +58,9 @@ class RetrainSettings:
 
     epochs: int = 30
     batch_size: int = 128
+    weight_optimizer: WeightOptimizer = "sgd"
     lr: float = 0.1
+    schedule: Schedule = "cosine"
     momentum: float = 0.9
     weight_decay: float = 5e-4
     grad_clip: float = 5.0
@@ -85,6 +91,10 @@ class RetrainSettings:
         for name in ("momentum", "label_smoothing", "drop_path", "ema"):
             check_number(name, getattr(self, name), low=0.0, below=1.0)
         check_name("memory_format", self.memory_format, tuple(MEMORY_FORMATS))
+        if not callable(self.weight_optimizer):
+            check_name("weight_optimizer", self.weight_optimizer, WEIGHT_OPTIMIZERS)
+        if not callable(self.schedule):
+            check_name("schedule", self.schedule, tuple(SCHEDULES))
 
 
 class Retraining:
@@ -122,14 +132,15 @@ class Retraining:
         self.noise = noise_generators([self.device], seeds[2])
         self.seed = seed
         self.choice_paths = tuple(choice_paths)
-        self.sgd = torch.optim.SGD(
-            self.child.parameters(),
+        self.weight_optimizer = make_weight_optimizer(
+            self.settings.weight_optimizer,
+            list(self.child.parameters()),
             lr=self.settings.lr,
             momentum=self.settings.momentum,
             weight_decay=self.settings.weight_decay,
-            nesterov=self.settings.momentum > 0.0,
-            foreach=True,
+            nesterov=True,
         )
+        self._initial_rates = [group["lr"] for group in self.weight_optimizer.param_groups]
         self.average = (
             AveragedModel(self.child, multi_avg_fn=get_ema_multi_avg_fn(self.settings.ema), use_buffers=True)  # type: ignore[no-untyped-call]
             if self.settings.ema
@@ -166,9 +177,10 @@ class Retraining:
         self.child.train()
         with drawing_from(*self.noise), self._dropping_paths():
             for step in range(steps):
-                factor = cosine(self.epoch * steps + step, self.settings.epochs * steps)
-                for group in self.sgd.param_groups:
-                    group["lr"] = self.settings.lr * factor
+                share = (self.epoch * steps + step) / (self.settings.epochs * steps)
+                factor = rate_factor(self.settings.schedule, share)
+                for group, initial in zip(self.weight_optimizer.param_groups, self._initial_rates, strict=True):
+                    group["lr"] = initial * factor
                 self._train_step(tally)
         self.epoch += 1
         test_loss, test_score = self.evaluate("test")
@@ -186,7 +198,7 @@ class Retraining:
             f"test_{self.task.metric}": test_score,
             "parameters": self.parameters,
             "flops": self.flops,
-            "learning_rate": float(self.sgd.param_groups[0]["lr"]),
+            "learning_rate": float(self.weight_optimizer.param_groups[0]["lr"]),
             "samples_per_second": tally.examples / seconds,
             "wall_seconds": self.wall_seconds,
             "device_seconds": self.wall_seconds * (torch.get_num_threads() if self.device.type == "cpu" else 1),
@@ -198,10 +210,10 @@ class Retraining:
         inputs, targets = self.task.batch("train_valid", self.stream.next(), self.augmentation)
         outputs = self._run(self.child, inputs)
         loss = self.task.loss(outputs, targets, self.settings.label_smoothing)
-        self.sgd.zero_grad(set_to_none=True)
+        self.weight_optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.child.parameters(), self.settings.grad_clip, foreach=True)
-        self.sgd.step()
+        self.weight_optimizer.step()
         if self.average is not None:
             self.average.update_parameters(self.child)
         tally.add(loss, self.task.score(outputs, targets), len(targets))
@@ -238,7 +250,7 @@ class Retraining:
             "format": STATE_FORMAT,
             "child": self.child.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
-            "sgd": self.sgd.state_dict()["state"],
+            "weight_optimizer": self.weight_optimizer.state_dict()["state"],
             "stream": self.stream.state_dict(),
             "augmentation": self.augmentation.get_state(),
             "noise": [generator.get_state() for generator in self.noise],
@@ -258,7 +270,7 @@ class Retraining:
         load_weights(self.child, state["child"])
         if self.average is not None and state["average"] is not None:
             self.average.load_state_dict(state["average"])
-        load_moments(self.sgd, state["sgd"])
+        load_moments(self.weight_optimizer, state["weight_optimizer"])
         self.stream.load_state_dict(state["stream"])
         self.augmentation.set_state(state["augmentation"])
         self.epoch = int(state["epoch"])

@@ -28,7 +28,7 @@ from ray_asng.passes import Passes
 from ray_asng.probe import probe
 from ray_asng.randomness import drawing_from, load_noise, noise_generators, spawn_seeds
 from ray_asng.replicas import Replicas, listed
-from ray_asng.settings import MEMORY_FORMATS, PRECISIONS, SearchSettings, in_format, lay_out
+from ray_asng.settings import MEMORY_FORMATS, PRECISIONS, SearchSettings, in_format, lay_out, rate_factor
 from ray_asng.space import Architecture, SearchSpace, Value
 from ray_asng.standing import losses_and_scores, standing
 from ray_asng.state import check_format, load_moments, load_weights
@@ -317,7 +317,7 @@ class Search:
     def _set_learning_rate(self, step: int) -> None:
         wanted = self.settings.passes_per_epoch
         done = self.passes.total / wanted if wanted else self.epoch + step / self.steps_per_epoch
-        factor = self.settings.rate_factor(done / self.settings.epochs)
+        factor = rate_factor(self.settings.schedule, done / self.settings.epochs)
         for group, initial in zip(self.weight_optimizer.param_groups, self._initial_rates, strict=True):
             group["lr"] = initial * factor
 

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
 
 from ray_asng.nested import map_tensors
 from ray_asng.space import nearest
-
-WeightOptimizer: TypeAlias = str | Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer]
-Schedule: TypeAlias = str | Callable[[float], float]
+from ray_asng.weight_optimizers import SCHEDULES, WEIGHT_OPTIMIZERS, Schedule, WeightOptimizer, make_weight_optimizer
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-# Factor of the learning rate by the share of the search that is done.
-SCHEDULES: dict[str, Callable[[float], float]] = {
-    "cosine": lambda share: cosine(share, 1.0),
-    "linear": lambda share: 1.0 - min(share, 1.0),
-    "constant": lambda share: 1.0,
-}
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
@@ -91,39 +82,29 @@ class SearchSettings:
         check_name("precision", self.precision, tuple(PRECISIONS))
         check_name("memory_format", self.memory_format, tuple(MEMORY_FORMATS))
         if not callable(self.weight_optimizer):
-            check_name("weight_optimizer", self.weight_optimizer, ("sgd", "adamw"))
+            check_name("weight_optimizer", self.weight_optimizer, WEIGHT_OPTIMIZERS)
 
         if not callable(self.schedule):
             check_name("schedule", self.schedule, tuple(SCHEDULES))
 
-    def rate_factor(self, share: float) -> float:
-        """What the learning rates are multiplied by when `share` of the search, from 0 to 1, is done."""
-        if not callable(self.schedule):
-            return SCHEDULES[self.schedule](share)
-        factor = self.schedule(share)
-        check_number(f"what schedule returns for {share:.3g}", factor, low=0.0)
-        return float(factor)
-
     def make_weight_optimizer(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """The optimizer of the weights. Parameters without a gradient are left alone by its step."""
-        if callable(self.weight_optimizer):
-            return self.weight_optimizer(parameters)
-        if self.weight_optimizer == "adamw":
-            return torch.optim.AdamW(parameters, lr=self.lr, weight_decay=self.weight_decay, foreach=True)
-        sgd = torch.optim.SGD(
-            parameters, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay, fused=True
+        return make_weight_optimizer(
+            self.weight_optimizer, parameters, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay
         )
-        if self.momentum:
-            # A zero buffer gives the same first step as none, and fused SGD needs all to exist once the sampled
-            # paths differ.
-            for parameter in parameters:
-                sgd.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
-        return sgd
 
 
-def cosine(done: float, whole: float) -> float:
-    """Factor of the learning rate when `done` of `whole` (steps, passes) is done: from 1 to 0."""
-    return 0.5 * (1.0 + math.cos(math.pi * min(done / whole, 1.0)))
+def rate_factor(schedule: Schedule, share: float) -> float:
+    """What the learning rates are multiplied by when `share` of the whole, from 0 to 1, is done.
+
+    Raises:
+        ValueError: a function of the user's that gives anything but a number from 0.
+    """
+    if not callable(schedule):
+        return SCHEDULES[schedule](share)
+    factor = schedule(share)
+    check_number(f"what schedule returns for {share:.3g}", factor, low=0.0)
+    return float(factor)
 
 
 def lay_out(module: torch.nn.Module, memory_format: torch.memory_format) -> None:

@@ -26,7 +26,10 @@ def run(one, epochs):
     return [{k: v for k, v in one.run_epoch().items() if k not in TIMES} for _ in range(epochs)]
 
 
-@pytest.mark.parametrize("settings", [{}, {"drop_path": 0.3, "ema": 0.9, "label_smoothing": 0.1}])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"drop_path": 0.3, "ema": 0.9, "label_smoothing": 0.1}, {"weight_optimizer": "adamw", "schedule": "linear"}],
+)
 def test_a_resumed_retraining_goes_on_bit_for_bit(settings):
     straight, stopped, resumed = (retraining(**settings) for _ in range(3))
     rows = run(straight, 3)
@@ -114,3 +117,19 @@ def test_flops_are_those_of_convolutions_and_linear_layers_and_not_of_pooling():
         return count_flops(supernet.extract(dict.fromkeys(supernet.space.names, operation)), tasks.digits())
 
     assert flops("avg_pool_3x3") == flops("none") == flops("skip_connect") < flops("nor_conv_1x1")
+
+
+def test_a_retraining_takes_a_weight_optimizer_and_a_schedule_of_the_users_own():
+    rmsprop = retraining(
+        weight_optimizer=lambda parameters: torch.optim.RMSprop(parameters, lr=0.01), schedule="linear"
+    )
+    assert isinstance(rmsprop.weight_optimizer, torch.optim.RMSprop)
+    rates = [row["learning_rate"] for row in run(rmsprop, 3)]
+    steps = rmsprop.stream.batches_per_pass
+    assert rates == pytest.approx([0.01 * (1 - (epoch * steps - 1) / (3 * steps)) for epoch in (1, 2, 3)])
+
+
+@pytest.mark.parametrize("wrong", [{"weight_optimizer": "adam"}, {"schedule": "step"}])
+def test_unknown_names_in_a_recipe_are_refused(wrong):
+    with pytest.raises(ValueError, match=f"unknown {next(iter(wrong))}"):
+        RetrainSettings(**wrong)

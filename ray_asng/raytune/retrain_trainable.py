@@ -119,9 +119,10 @@ def build_retraining(
     seed = int(config["seed"])
     with drawing_from(torch.Generator().manual_seed(seed)):
         supernet = Supernet(search.build_module(task, **space_options(search, config)))
-    architecture = supernet.space.architecture(config["found"]["architecture"])
+        architecture = supernet.space.architecture(config["found"]["architecture"])
+        child = supernet.build_child(architecture)
     retraining = Retraining(
-        supernet.extract(architecture),
+        child,
         task,
         RetrainSettings(**{key: config[key] for key in _RECIPE if key in config}),
         choice_paths=supernet.paths_in_child(architecture),

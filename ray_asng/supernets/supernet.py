@@ -306,6 +306,19 @@ class Supernet(nn.Module):
             child: nn.Module = copy.deepcopy(self.module, chosen)
         return child
 
+    def build_child(self, architecture: Mapping[str, Value]) -> nn.Module:
+        """The child to be trained from scratch: what were elastic layers draw initial weights for their own widths.
+
+        The other layers have those of the supernet. Draws from torch's global generator.
+        """
+        child = self.extract(architecture)
+        indices, _ = self._chosen(architecture)
+        for path, part in self.module.named_modules():
+            if isinstance(part, Elastic) and self._is_reached(path, indices):
+                layer: Any = child.get_submodule(self._path_in_child(path))
+                layer.reset_parameters()
+        return child
+
     @contextmanager
     def _reading(self, values: Mapping[str, Number]) -> Iterator[None]:
         """Let the choices of values read these, and afterwards again what they read before."""

@@ -220,3 +220,21 @@ def test_an_error_that_is_not_about_widths_stays_as_it_is():
 def test_options_that_elastic_convolutions_lack_are_refused(make):
     with pytest.raises(TypeError, match="an elastic convolution takes no"):
         make()
+
+
+def test_a_child_that_is_built_anew_draws_its_weights_for_its_own_widths():
+    supernet = Supernet(nn.Sequential(elastic.Linear(256, IntegerChoice(4, 256, name="w")), elastic.Linear(width(), 2)))
+    torch.manual_seed(0)
+    child = supernet.build_child({"w": 4, "width": 4})
+    torch.manual_seed(0)
+    fresh = nn.Sequential(nn.Linear(256, 4), nn.Linear(4, 2))
+    assert all(torch.equal(own, other) for own, other in zip(child.parameters(), fresh.parameters(), strict=True))
+
+
+def test_a_child_that_is_built_anew_keeps_the_initial_weights_of_its_other_layers():
+    inner = nn.Sequential(elastic.Linear(8, width()), elastic.BatchNorm1d(width()))
+    module = nn.Sequential(nn.Linear(8, 8), OneOf({"skip": nn.Identity(), "inner": inner}, name="choice"))
+    supernet = Supernet(module)
+    child = supernet.build_child({"choice": "inner", "width": 8})
+    assert torch.equal(child[0].weight, module[0].weight)
+    assert not torch.equal(child[1][0].weight, inner[0].weight[:8])
