@@ -18,8 +18,9 @@ from torch import nn
 from ray_asng.space import Architecture, Categorical, Decision, SearchSpace, Value, nearest
 from ray_asng.supernets.choice import Hard, Mixture, One, OneOf, Run
 from ray_asng.supernets.elastic.base import Elastic
+from ray_asng.supernets.elastic.repeat import Repeat
 from ray_asng.supernets.places import decided_inside
-from ray_asng.supernets.value_choice import Choice, Derived, Number, ValueChoice
+from ray_asng.supernets.value_choice import Choice, Derived, Number, ValueChoice, largest
 from ray_asng.supernets.width_conflict import explain_width_conflict
 
 
@@ -72,6 +73,7 @@ class Supernet(nn.Module):
         self.choices: dict[str, list[OneOf]] = {}
         self.values: dict[str, list[Choice]] = {}
         self._derived: list[Derived] = []
+        self._repeats = {path: part for path, part in module.named_modules() if isinstance(part, Repeat)}
         self._places: dict[str, list[str]] = {}
         self._decisions: dict[str, Decision] = {}
         self._find_choices()
@@ -136,26 +138,31 @@ class Supernet(nn.Module):
     def paths_in_child(self, architecture: Mapping[str, Value]) -> list[str]:
         """Paths, inside the extracted child, of the operations that were chosen."""
         indices, _ = self._chosen(architecture)
-        return [self._path_in_child(path) for path in self.choice_paths if self._is_reached(path, indices)]
+        skipped = self._skipped(architecture)
+        reached = [path for path in self.choice_paths if not f"{path}.".startswith(skipped)]
+        return [self._path_in_child(path, indices) for path in reached]
 
-    def _outer_choices(self, path: str) -> list[tuple[str, str, int]]:
-        """The choices that `path` lies inside of: their name, path, and the option that it belongs to."""
-        found = []
-        for name in self.choices:
-            for outer in self._places[name]:
-                prefix = f"{outer}.candidates." if outer else "candidates."
-                if path.startswith(prefix):
-                    found.append((name, outer, int(path[len(prefix) :].split(".")[0])))
-        return found
+    def _skipped(self, architecture: Mapping[str, Value]) -> tuple[str, ...]:
+        """What the paths of modules begin with that do not run: other options, and blocks beyond a depth."""
+        indices, values = self._chosen(architecture)
+        with self._reading(values):
+            skipped = [
+                f"{path}.{block}"
+                for path, repeat in self._repeats.items()
+                for block in range(len(repeat), largest(repeat.depth))
+            ]
+        for name, index in indices.items():
+            others = [option for option in range(len(self._option_index[name])) if option != index]
+            skipped += [f"{outer}.candidates.{option}" for outer in self._places[name] for option in others]
+        return tuple(f"{path}.".removeprefix(".") for path in skipped)
 
-    def _is_reached(self, path: str, indices: Mapping[str, int]) -> bool:
-        return all(indices[name] == option for name, _, option in self._outer_choices(path))
-
-    def _path_in_child(self, path: str) -> str:
+    def _path_in_child(self, path: str, indices: Mapping[str, int]) -> str:
         """Where an option was chosen, it stands in the place of its choice."""
-        for _, outer, option in sorted(self._outer_choices(path), key=lambda choice: -len(choice[1])):
-            prefix = f"{outer}.candidates.{option}" if outer else f"candidates.{option}"
-            path = f"{outer}{path[len(prefix) :]}".removeprefix(".")
+        outer_ones = [(outer, index) for name, index in indices.items() for outer in self._places[name]]
+        for outer, index in sorted(outer_ones, key=lambda place: -len(place[0])):
+            prefix = f"{outer}.candidates.{index}".removeprefix(".")
+            if f"{path}.".startswith(f"{prefix}."):
+                path = f"{outer}{path[len(prefix) :]}".removeprefix(".")
         return path
 
     def forward(self, inputs: Any, way: Way) -> Any:
@@ -289,6 +296,7 @@ class Supernet(nn.Module):
         class; in the same mode its output equals the path's (but for rounding where there are elastic layers).
         """
         indices, values = self._chosen(self.space.architecture(architecture))
+        skipped = self._skipped(architecture)
         with self._reading(values):
             # What copying finds in place of a choice, an expression or an elastic layer.
             chosen: dict[int, Any] = {id(derived): derived.now for derived in self._derived}
@@ -296,13 +304,16 @@ class Supernet(nn.Module):
             # Seen from the inside out, since an option may hold choices itself. The memo of deepcopy does the
             # replacing, so operations that were not chosen are never copied.
             for path, part in reversed(list(self.module.named_modules(remove_duplicate=False))):
-                if id(part) in chosen or not self._is_reached(path, indices):
+                if id(part) in chosen or f"{path}.".startswith(skipped):
                     continue
                 if isinstance(part, OneOf):
                     name = next(name for name, choices in self.choices.items() if any(c is part for c in choices))
                     chosen[id(part)] = copy.deepcopy(part.candidates[indices[name]], chosen)
                 elif isinstance(part, Elastic):
                     chosen[id(part)] = part.plain()
+                elif isinstance(part, Repeat):
+                    blocks = [copy.deepcopy(block, chosen) for block in part]
+                    chosen[id(part)] = nn.Sequential(*blocks).train(part.training)
             child: nn.Module = copy.deepcopy(self.module, chosen)
         return child
 
@@ -313,9 +324,10 @@ class Supernet(nn.Module):
         """
         child = self.extract(architecture)
         indices, _ = self._chosen(architecture)
+        skipped = self._skipped(architecture)
         for path, part in self.module.named_modules():
-            if isinstance(part, Elastic) and self._is_reached(path, indices):
-                layer: Any = child.get_submodule(self._path_in_child(path))
+            if isinstance(part, Elastic) and not f"{path}.".startswith(skipped):
+                layer: Any = child.get_submodule(self._path_in_child(path, indices))
                 layer.reset_parameters()
         return child
 
@@ -346,10 +358,10 @@ class Supernet(nn.Module):
 
     def _fix_unreached(self, architecture: Architecture) -> dict[str, Value]:
         """Give the first option, or the lowest number, to decisions that stand only inside options not chosen."""
-        indices, _ = self._chosen(architecture)
+        skipped = self._skipped(architecture)
         return {
             name: value
-            if any(self._is_reached(path, indices) for path in self._places[name])
+            if any(not f"{path}.".startswith(skipped) for path in self._places[name])
             else _first(self._decisions[name])
             for name, value in architecture.items()
         }

@@ -238,3 +238,47 @@ def test_a_child_that_is_built_anew_keeps_the_initial_weights_of_its_other_layer
     child = supernet.build_child({"choice": "inner", "width": 8})
     assert torch.equal(child[0].weight, module[0].weight)
     assert not torch.equal(child[1][0].weight, inner[0].weight[:8])
+
+
+def repeated():
+    blocks = [nn.Sequential(elastic.Linear(4, width(f"w{i}")), elastic.Linear(width(f"w{i}"), 4)) for i in range(3)]
+    return nn.Sequential(elastic.Repeat(blocks, IntegerChoice(1, 3, name="depth")), nn.Linear(4, 2))
+
+
+REPEATED = {"depth": 2, "w0": 4, "w1": 8, "w2": 12}
+
+
+def test_as_many_blocks_run_as_the_choice_says():
+    supernet = Supernet(repeated())
+    module = supernet.module
+    output = supernet(torch.ones(2, 4), REPEATED)
+    blocks = list(module[0]._modules.values())
+    assert (len(module[0]), list(module[0])) == (2, blocks[:2])
+    torch.testing.assert_close(output, module[1](blocks[1](blocks[0](torch.ones(2, 4)))))
+
+
+def test_the_child_has_only_the_blocks_that_run():
+    child = Supernet(repeated()).extract(REPEATED)
+    assert type(child[0]) is nn.Sequential
+    assert [block[0].out_features for block in child[0]] == [4, 8]
+    fresh = Supernet(repeated()).build_child(REPEATED)
+    assert count(fresh) == count(child) == (5 * 4 + 5 * 4) + (5 * 8 + 9 * 4) + 10
+
+
+def test_decisions_of_blocks_that_do_not_run_are_fixed_by_the_canonical_form():
+    space = Supernet(repeated()).space
+    assert space.canonical(REPEATED) == space.architecture({**REPEATED, "w2": 4})
+    assert space.canonical({**REPEATED, "depth": 3}) == space.architecture({**REPEATED, "depth": 3})
+
+
+def test_choices_inside_repeated_blocks_are_found_where_they_stand_in_the_child():
+    blocks = [OneOf({"skip": nn.Identity(), "layer": elastic.Linear(4, 4)}, name=f"c{i}") for i in range(3)]
+    supernet = Supernet(elastic.Repeat(blocks, IntegerChoice(1, 3, name="depth")))
+    found = {"c0": "layer", "c1": "skip", "c2": "layer", "depth": 2}
+    assert supernet.paths_in_child(found) == ["0", "1"]
+    assert [type(part) for part in supernet.extract(found)] == [nn.Linear, nn.Identity]
+
+
+def test_a_repeat_with_another_number_of_blocks_than_its_depth_is_refused():
+    with pytest.raises(ValueError, match="its depth can be at most, 4; got 3"):
+        elastic.Repeat([nn.Identity()] * 3, IntegerChoice(1, 4))

@@ -1,5 +1,7 @@
 """Layers whose widths follow choices: torch's layers, with a choice (or arithmetic on choices) where a width stands.
 
+And `Repeat`, as many modules in a row as a choice says.
+
     >>> width = IntegerChoice(16, 64, step=8, name="width")
     >>> block = nn.Sequential(elastic.Linear(10, width), elastic.LayerNorm(width), nn.ReLU(), elastic.Linear(width, 2))
 
@@ -20,6 +22,7 @@ from ray_asng.supernets.elastic.convolution import (
 )
 from ray_asng.supernets.elastic.linear import Embedding, Linear
 from ray_asng.supernets.elastic.normalisation import BatchNorm1d, BatchNorm2d, LayerNorm
+from ray_asng.supernets.elastic.repeat import Repeat
 
 __all__ = [
     "BatchNorm1d",
@@ -34,4 +37,5 @@ __all__ = [
     "Embedding",
     "LayerNorm",
     "Linear",
+    "Repeat",
 ]
