@@ -7,7 +7,19 @@ take the place of the function once anything imports it.
 
 from ray_asng.tasks.cifar import cifar10, cifar100
 from ray_asng.tasks.digits import digits
+from ray_asng.tasks.own_data import from_dataset, from_tensors, standardised
 from ray_asng.tasks.parquet_images import images
 from ray_asng.tasks.prepare import prepare
+from ray_asng.tasks.splits import split_rows
 
-__all__ = ["cifar10", "cifar100", "digits", "images", "prepare"]
+__all__ = [
+    "cifar10",
+    "cifar100",
+    "digits",
+    "from_dataset",
+    "from_tensors",
+    "images",
+    "prepare",
+    "split_rows",
+    "standardised",
+]

@@ -53,7 +53,14 @@ class Task(Protocol):
         """
 
     def loss(self, outputs: Any, targets: torch.Tensor, label_smoothing: float = 0.0) -> torch.Tensor:
-        """Mean loss of a batch, a scalar with its graph."""
+        """Mean loss of a batch, a scalar with its graph.
+
+        Args:
+            outputs: of the network.
+            targets: of the batch.
+            label_smoothing: share of the target spread evenly over all classes. A task without classes refuses
+                anything but 0 by a ValueError that names it.
+        """
 
     def score(self, outputs: Any, targets: torch.Tensor) -> torch.Tensor:
         """Mean metric of a batch, a scalar on the device without graph."""

@@ -33,7 +33,9 @@ def fingerprint(source: Path) -> dict[str, Any]:
     return {"source": str(source.resolve()), "bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
 
 
-def cached_array(name: str, content: Mapping[str, Any], write: Callable[[Path], None]) -> NDArray[Any]:
+def cached_array(
+    name: str, content: Mapping[str, Any], write: Callable[[Path], None], folder: Path | None = None
+) -> NDArray[Any]:
     """The array of this content, decoded on first use.
 
     A file that is torn, or no array, is made anew; its values are not compared with the source.
@@ -42,20 +44,22 @@ def cached_array(name: str, content: Mapping[str, Any], write: Callable[[Path], 
         name: the beginning of the file name, for people who look into the folder.
         content: everything that determines the array, as JSON-able values.
         write: puts the array into an `.npy` file at the path it is given. It is called at most once, under the lock.
+        folder: where the file lies; by default the cache folder.
 
     Returns:
         The array, memory-mapped copy-on-write: processes share its pages, and none can change the file.
 
     Raises:
-        OSError: the cache folder cannot be written; says which variable names another.
+        OSError: the folder cannot be written; says how to name another.
     """
     key = hashlib.sha256(json.dumps({"format": _FORMAT, **content}, sort_keys=True).encode()).hexdigest()[:24]
-    target = cache_folder() / f"{name}-{key}.npy"
+    target = (folder or cache_folder()) / f"{name}-{key}.npy"
     # Before the lock, so that a complete cache may be read-only.
     found = _load(target)
     if found is not None:
         return found
-    _make_folder(target.parent)
+    variable = f"set the environment variable {CACHE_VARIABLE} to a folder that can be written"
+    _make_folder(target.parent, variable if folder is None else "name a folder that can be written")
     with FileLock(target.with_suffix(".lock")):
         found = _load(target)
         if found is None:
@@ -79,8 +83,7 @@ def _load(path: Path) -> NDArray[Any] | None:
         return None
 
 
-def _make_folder(folder: Path) -> None:
-    remedy = f"set the environment variable {CACHE_VARIABLE} to a folder that can be written"
+def _make_folder(folder: Path, remedy: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -9,7 +9,6 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, final
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -18,6 +17,7 @@ from ray_asng.space import nearest
 from ray_asng.tasks.augmentation import Augmentation
 from ray_asng.tasks.base import SPLITS
 from ray_asng.tasks.normalisation import channel_statistics, check_statistics, normalise
+from ray_asng.tasks.splits import split_indices
 
 
 @final
@@ -143,31 +143,6 @@ class ImageTask:
         if split not in self._rows:
             raise ValueError(f"unknown split {split!r}{nearest(split, SPLITS)}")
         return self._rows[split]
-
-
-def split_indices(count: int, train_fraction: float, split_seed: int) -> tuple[Tensor, Tensor]:
-    """Divide the rows 0, ..., count - 1 at random into those of `train` and those of `valid`.
-
-    Returns:
-        Two int64 vectors, together a permutation of the rows; the first has round(train_fraction * count).
-
-    Raises:
-        ValueError: the fraction is not between 0 and 1, or leaves one of the two empty.
-    """
-    if not 0 < train_fraction < 1:
-        raise ValueError(
-            f"train_fraction={train_fraction!r} must lie between 0 and 1, both excluded: one part of the "
-            "development images fits the weights, the other chooses the architecture"
-        )
-    num_train = round(train_fraction * count)
-    if not 0 < num_train < count:
-        empty = "valid" if num_train else "train"
-        raise ValueError(
-            f"train_fraction={train_fraction} of {count} development images leaves the split {empty!r} empty; "
-            "use more images or a fraction nearer to 0.5"
-        )
-    order = torch.from_numpy(np.random.default_rng(split_seed).permutation(count))
-    return order[:num_train], order[num_train:]
 
 
 def _check_data(part: str, images: Tensor, labels: Tensor, classes: int) -> None:

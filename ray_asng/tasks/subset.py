@@ -20,8 +20,15 @@ def first_rows(count: int, wanted: int | None, option: str, source: str) -> NDAr
     return np.arange(count if wanted is None else wanted, dtype=np.int64)
 
 
-def set_apart(rows: NDArray[np.int64], test_fraction: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def set_apart(
+    rows: NDArray[np.int64], test_fraction: float, what: str = "images"
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Divide rows into development and test rows, both in ascending order; the same at every call.
+
+    Args:
+        rows: in ascending order.
+        test_fraction: share of the test rows.
+        what: the rows are, for error messages.
 
     Raises:
         ValueError: the fraction is not between 0 and 1, or leaves no row to one of them.
@@ -29,8 +36,8 @@ def set_apart(rows: NDArray[np.int64], test_fraction: float) -> tuple[NDArray[np
     num_test = round(test_fraction * len(rows))
     if not 0 < num_test < len(rows):
         raise ValueError(
-            f"test_fraction={test_fraction!r} of {len(rows)} images sets {num_test} apart for the test; "
-            "it must leave at least one image to the test and one to the development"
+            f"test_fraction={test_fraction!r} of {len(rows)} {what} sets {num_test} apart for the test; "
+            "it must leave at least one to the test and one to the development"
         )
     order = np.random.default_rng(_TEST_SEED).permutation(len(rows))
     return rows[np.sort(order[num_test:])], rows[np.sort(order[:num_test])]
