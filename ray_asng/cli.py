@@ -5,7 +5,6 @@ Heavy packages are imported by the commands that need them, so that `--help` ans
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -167,11 +166,12 @@ def study(file: str, output: Path, resume: bool, overwrite: bool, dry_run: bool,
     FILE is YAML or Python (`ray_asng.study` says what it holds), or the name of a ready one, see `ray-asng list`.
     """
     from ray_asng.raytune.study_run import StudyRun, plan_text, run_study
+    from ray_asng.typed import key_values
 
     needed = {"FILE": file or (resume and not dry_run), "--output": output or dry_run}
     if not all(needed.values()):
         raise click.UsageError(f"name {' and '.join(name for name, given in needed.items() if not given)}")
-    given = _pairs("--set", options.pop("settings"))
+    given = key_values("--set", options.pop("settings"))
     data_dir = options.pop("data_dir")
     if data_dir is not None:
         given["data_dir"] = str(data_dir.resolve())
@@ -214,12 +214,14 @@ def _plan(
     architectures: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The fields of a `Job` that the options stand for; `methods` None means no search at all."""
+    from ray_asng.typed import key_values, name_and_seeds
+
     size = _SMOKE if smoke else _DEFAULT
     length = size["retrain_epochs"] if retrain_epochs is None else retrain_epochs
     config = {key: value for key, value in size.items() if key != "retrain_epochs"}
     if space != "nasbench201":
         del config["space_options"]
-    given = _pairs("--set", settings)
+    given = key_values("--set", settings)
     is_default_size = "space_options" in config and "space_options" not in given and not smoke
     config |= {"space": space, "task": task, **given}
     if epochs is not None:
@@ -228,41 +230,20 @@ def _plan(
         config["data_dir"] = str(data_dir.resolve())
     retrained_as = {"space_options": {"width": _RETRAINED_WIDTH}} if is_default_size else {}
     chosen = () if methods is None else methods or (_SMOKE_METHODS if smoke else DEFAULT_METHODS)
-    pairs = [_method(text, seeds) for text in chosen]
+    pairs = [name_and_seeds(text, seeds) for text in chosen]
     repeated = sorted({name for name, _ in pairs if [other for other, _ in pairs].count(name) > 1})
     if repeated:
         raise ValueError(f"--method names {repeated} more than once; give each method once, as NAME:SEEDS")
     return {
         "methods": dict(pairs),
         "config": config,
-        "retraining": {**retrained_as, "epochs": length, **_pairs("--set-retrain", recipe)} if length else None,
+        "retraining": {**retrained_as, "epochs": length, **key_values("--set-retrain", recipe)} if length else None,
         "retrain_seeds": retrain_seeds,
         "architectures": list(architectures),
         "random_architectures": random_architectures,
         "max_concurrent": max_concurrent,
         "patience": patience,
     }
-
-
-def _method(text: str, seeds: int) -> tuple[str, int]:
-    name, _, count = text.partition(":")
-    if count and not count.isdigit():
-        raise ValueError(f"--method takes NAME or NAME:SEEDS, such as asng:4; got {text!r}")
-    return name, int(count) if count else seeds
-
-
-def _pairs(option: str, texts: tuple[str, ...]) -> dict[str, Any]:
-    """KEY=JSON pairs; what is not JSON is taken as a string."""
-    pairs = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise ValueError(f"{option} takes KEY=VALUE, such as lr=0.1; got {text!r}")
-        try:
-            pairs[key] = json.loads(value)
-        except json.JSONDecodeError:
-            pairs[key] = value
-    return pairs
 
 
 def _typed() -> str:
@@ -281,24 +262,44 @@ def retrain(output: Path, resume: bool, overwrite: bool, architectures: tuple[st
     An ARCHITECTURE is the path of a best_architecture.json, a JSON object from decision to option, or the notation of
     the space, such as a NAS-Bench-201 string.
     """
+    from ray_asng.typed import architecture_text
+
     if not architectures and not resume:
         raise click.UsageError("name at least one ARCHITECTURE")
     options["retrain_seeds"] = options.pop("seeds")
-    texts = [_architecture_text(given) for given in architectures]
+    texts = [architecture_text(given) for given in architectures]
     _start_job(output, resume, overwrite, {**options, "architectures": texts, "methods": None, "seeds": 0})
 
 
-def _architecture_text(given: str) -> str:
-    """The architecture itself, where `given` is the path of a file that holds it."""
-    if not given.endswith(".json"):
-        return given
+@main.command(cls=_Command)
+@click.argument("given", metavar="DIR_OR_FILE", type=click.Path(path_type=Path, exists=True))
+@click.option("--weights", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Of a FILE without any.")
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    metavar="NAME",
+    help="state_dict, torch_export or onnx; may be given many times.  [default: all that are installed]",
+)
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Data sets.  [default: $RAY_ASNG_DATA]")
+@click.option("--set", "settings", multiple=True, metavar="KEY=JSON", help="A key of the search's config.")
+@click.option("--overwrite", is_flag=True, help="Replace the export that --output holds.")
+@click.option("--output", type=click.Path(path_type=Path), required=True, help="Folder of all that is written.")
+def export(settings: tuple[str, ...], data_dir: Path | None, **options: Any) -> None:
+    """Write a retrained network for use elsewhere: its weights with a recipe, a torch.export program, and ONNX.
+
+    DIR_OR_FILE is the folder that `ray-asng search` or `ray-asng retrain` left, the folder of one retraining in it, a
+    best_child.pt, or a best_architecture.json beside one (else with --weights, and --set space_options=JSON as the
+    network was built). What is written is compared with the network on test data of its task.
+    """
+    from ray_asng.export.command import export_found
+    from ray_asng.typed import key_values
+
+    data = {} if data_dir is None else {"data_dir": str(data_dir.resolve())}
     try:
-        content = json.loads(Path(given).read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{given} is not JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{given} must hold an object from decision to option, got a {type(content).__name__}")
-    return json.dumps(content.get("architecture", content))
+        export_found(settings={**key_values("--set", settings), **data}, say=click.echo, **options)
+    except ModuleNotFoundError as error:
+        raise click.ClickException(str(error)) from error
 
 
 @main.command(cls=_Command)
@@ -383,7 +384,8 @@ def prepare(task: str, data_dir: Path | None, settings: tuple[str, ...]) -> None
     """Download and decode the data of TASK ahead of trials."""
     from ray_asng.config import SearchConfig
     from ray_asng.tasks.prepare import prepare as prepare_task
+    from ray_asng.typed import key_values
 
-    options = _pairs("--set", settings)
+    options = key_values("--set", settings)
     SearchConfig.from_mapping({"seed": 0, "task": task, "task_options": options})  # unknown names are refused there
     click.echo(prepare_task(task, data_dir=data_dir, **options))

@@ -20,8 +20,9 @@ from ray_asng import registry
 from ray_asng.optimizers.base import MixingOptimizer, Optimizer
 from ray_asng.randomness import drawing_from
 from ray_asng.search import Device, Search
-from ray_asng.settings import SearchSettings, check_number, check_whole
+from ray_asng.settings import SearchSettings, check_name, check_number, check_whole
 from ray_asng.space import nearest
+from ray_asng.supernets.cost import COUNTS, ChildCost, flops, parameters, with_cost
 from ray_asng.supernets.supernet import Supernet
 from ray_asng.tabular.base import Table
 from ray_asng.tasks.base import Task
@@ -38,6 +39,8 @@ class SearchConfig:
     Attributes:
         method: name, class or function building an optimizer from (space, seed=..., **method_options).
         space: name, class or function building an `nn.Module` from **space_options; or a module to copy.
+        cost: what a method with a `penalty` or `budget` keeps small: "parameters" or "flops" (of one example) of the
+            child that the search extracts, or a function from a child to a number; the space's own cost if None.
         task: name, class or function building a task from **task_options; or a task.
         seed: of everything random in the search.
         split_seed: of the cut into training and validation half, common to the seeds and methods of a study.
@@ -59,6 +62,7 @@ class SearchConfig:
     method_options: Mapping[str, Any] = field(default_factory=dict)
     space: str | Builder | nn.Module = "nasbench201"
     space_options: Mapping[str, Any] = field(default_factory=dict)
+    cost: str | Callable[[nn.Module], float] | None = None
     task: str | Builder | Task = "digits"
     task_options: Mapping[str, Any] = field(default_factory=dict)
     seed: int
@@ -120,6 +124,8 @@ class SearchConfig:
         _check_options("method", self.method_builder, self.method_options)
         self._check_method_on_gpus()
         _check_options("space", self.space_builder, self.space_options)
+        if self.cost is not None and not callable(self.cost):
+            check_name("cost", self.cost, COUNTS)
         self._check_task()
         self._check_table()
 
@@ -209,12 +215,23 @@ class SearchConfig:
         task = task or self.build_task()
         with drawing_from(torch.Generator().manual_seed(int(self.seed))):
             supernet = Supernet(self.build_module(task))
+        if self.cost is not None:
+            supernet.space = with_cost(supernet.space, self._child_cost(supernet, task))
         first = device if isinstance(device, torch.device | str) else next(iter(device))
         extra = _accepted(self.method_builder, {"device": first})
         optimizer = self.method_builder(supernet.space, seed=int(self.seed), **extra, **self.method_options)
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"the method {name_of(self.method)} must build an Optimizer, got {type(optimizer)}")
         return Search(supernet, task, optimizer, self.settings, seed=int(self.seed), device=device)
+
+    def _child_cost(self, supernet: Supernet, task: Task) -> ChildCost:
+        """What `cost` counts, on the children of `supernet`."""
+        if callable(self.cost):
+            return ChildCost(supernet, self.cost)
+        if self.cost == "flops":
+            inputs, _ = task.batch("valid", torch.arange(1))
+            return flops(supernet, inputs)
+        return parameters(supernet)
 
     def to_json(self) -> str:
         """The resolved config; classes and functions as `module:qualname`."""

@@ -17,7 +17,6 @@ from typing import Any
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.flop_counter import FlopCounterMode
 
 from ray_asng.device_memory import explained_when_out_of_memory, peak_memory_bytes
 from ray_asng.randomness import drawing_from, load_noise, noise_generators, spawn_seeds
@@ -25,7 +24,7 @@ from ray_asng.settings import MEMORY_FORMATS, check_name, check_number, check_wh
 from ray_asng.space import nearest
 from ray_asng.state import check_format, load_moments, load_weights
 from ray_asng.stream import IndexStream
-from ray_asng.supernets.depthwise import AveragePooling
+from ray_asng.supernets import cost
 from ray_asng.supernets.supernet import call
 from ray_asng.tally import Tally, score_split
 from ray_asng.tasks.base import Task
@@ -146,7 +145,7 @@ class Retraining:
             if self.settings.ema
             else None
         )
-        self.parameters = sum(parameter.numel() for parameter in self.child.parameters())
+        self.parameters = cost.count_parameters(self.child)
         self.flops = count_flops(self.child, task)
         self.epoch = 0
         self.wall_seconds = 0.0
@@ -297,17 +296,6 @@ def drop_path(output: torch.Tensor, rate: float) -> torch.Tensor:
 
 
 def count_flops(network: nn.Module, task: Task) -> int:
-    """Floating-point operations (two a multiply-add) of one example, counted by torch on a run of the network.
-
-    As usual, of convolutions and linear layers alone: not of pooling, though ours is a convolution on the CPU.
-    """
+    """Floating-point operations of one example of the task; see `supernets.cost.count_flops`."""
     inputs, _ = task.batch("test", torch.arange(1))
-    was_training = network.training
-    network.eval()
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        call(network, inputs)
-    network.train(was_training)
-    counts = counter.get_flop_counts()
-    pooling = [name for name, part in network.named_modules() if isinstance(part, AveragePooling)]
-    not_counted = sum(sum(counts.get(f"{type(network).__name__}.{name}", {}).values()) for name in pooling)
-    return int(counter.get_total_flops()) - not_counted
+    return cost.count_flops(network, inputs)

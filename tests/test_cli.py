@@ -22,7 +22,7 @@ from ray_asng.config import SearchConfig
 from ray_asng.retrain import Retraining
 from ray_asng.supernets.nasbench201_space import from_string, to_string
 
-COMMANDS = ("search", "retrain", "study", "collect", "report", "repair", "list", "prepare")
+COMMANDS = ("search", "retrain", "study", "export", "collect", "report", "repair", "list", "prepare")
 WRITTEN = ("results.parquet", "summary.md", "report.html", "best_architecture.json", "best_child.pt", "job.json")
 TIMES = {"samples_per_second", "wall_seconds", "device_seconds", "peak_memory_bytes"}
 CELL = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|nor_conv_1x1~0|none~1|avg_pool_3x3~2|"

@@ -15,6 +15,13 @@ FILES = sorted(EXAMPLES.glob("*.py"))
 NUMBER = r"\d\.\d{3}"
 CELL = r"\|\w+~0\|\+\|\w+~0\|\w+~1\|\+\|\w+~0\|\w+~1\|\w+~2\|"
 
+
+def found_by(seeds, metric, decision):
+    """What the worked examples print: a line for each seed, with what it found."""
+    word = "hits" if metric == "hits" else f"path {metric}"
+    return "".join(rf'seed {seed}  {word} {NUMBER}  {{.*"{decision}": .*}}\n' for seed in range(seeds))
+
+
 # Name -> the arguments that make it short, and what its output ends with.
 PROMISES = {
     "own_module.py": (["--epochs", "1"], rf'found: {{.*"activation": .*}}\n\d+ parameters, test accuracy {NUMBER}\n'),
@@ -24,6 +31,10 @@ PROMISES = {
         ["--epochs", "2", "--seeds", "2"],
         r"asng +2 +\d+\.\d % ± .*\n.*95 % t interval.*\n\nsummary, \d figures and results\.parquet are in .*\n",
     ),
+    "tabular_network.py": (["--epochs", "1"], found_by(4, "accuracy", "depth")),
+    "sequence_network.py": (["--epochs", "1"], found_by(4, "accuracy", "kernel_0")),
+    "regression.py": (["--epochs", "1"], found_by(4, "hits", "combine")),
+    "character_transformer.py": (["--epochs", "1"], found_by(2, "accuracy", "heads_0")),
     "cifar10_parquet.py": (
         ["--epochs", "1", "--train-images", "300"],
         rf"asng   path accuracy {NUMBER}  {CELL}\ndarts  path accuracy {NUMBER}  {CELL}\n",
@@ -59,6 +70,18 @@ def test_without_ray(name, tmp_path):
 @pytest.mark.ray
 def test_the_quickstart_of_the_readme(tmp_path):
     assert_keeps_its_promise("quickstart.py", tmp_path)
+
+
+@pytest.mark.ray
+def test_a_search_of_widths_depth_and_rates(tmp_path):
+    assert_keeps_its_promise("tabular_network.py", tmp_path)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sequence_network.py", "regression.py", "character_transformer.py"])
+def test_the_other_worked_examples(name, tmp_path):
+    assert_keeps_its_promise(name, tmp_path)
 
 
 @pytest.mark.ray

@@ -31,7 +31,7 @@ CONFIG_KEYS = {
     *("steps_per_epoch", "batch_size", "weight_optimizer", "lr", "momentum", "weight_decay", "grad_clip"),
     *("warmup_epochs", "samples", "train_fraction", "precision", "memory_format", "deterministic", "gpus", "cpus"),
     *("memory_fraction", "data_dir", "passes_per_epoch", "table", "table_options", "ranked_cells", "label", "setting"),
-    *("weight_samples", "schedule"),
+    *("weight_samples", "schedule", "cost"),
 }
 
 

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from ray_asng.optimizers.distribution import Direction
+from ray_asng.optimizers.linear_cost import Coefficients
 from ray_asng.optimizers.natural_gradient import NaturalGradientOptimizer
 from ray_asng.space import Floats, Ints, SearchSpace
 
@@ -36,6 +37,10 @@ class ASNG(NaturalGradientOptimizer):
         snr_threshold: how far the signal must exceed noise before the step grows [alpha], above 1.
         samples: proposals for one update that the search loop draws by default [lambda], at least 2.
         max_step: bound on the length of a step; by default 2 sqrt(n_theta), above which [beta] is not defined.
+        penalty: weight of the cost of an architecture beside its ranked loss [epsilon]; 0.5 makes it about as strong
+            as the losses can be at the start. See `complexity`.
+        budget: what the cost shall not exceed, in its own unit, at the weight that this takes (at most `penalty`).
+        coefficients: of the cost, decision name -> {option: cost}; by default fitted to the cost of the space.
 
     Attributes:
         Delta: initial_step / Delta is the length of the next step.
@@ -43,7 +48,7 @@ class ASNG(NaturalGradientOptimizer):
         s: (n_theta,) average of normalised gradients: categorical decisions first, then two entries a number.
 
     Raises:
-        ValueError: a setting outside the ranges above.
+        ValueError: a setting outside the ranges above; a penalty or budget on a space without a cost.
 
     Example:
         >>> from ray_asng import Categorical, SearchSpace
@@ -60,8 +65,11 @@ class ASNG(NaturalGradientOptimizer):
         snr_threshold: float = 1.5,
         samples: int = 2,
         max_step: float | None = None,
+        penalty: float | None = None,
+        budget: float | None = None,
+        coefficients: Coefficients | None = None,
     ) -> None:
-        super().__init__(space, seed, samples)
+        super().__init__(space, seed, samples, penalty, budget, coefficients)
         self.initial_step = initial_step
         self.snr_threshold = snr_threshold
         num_parameters = self.distribution.num_parameters
@@ -110,9 +118,12 @@ class ASNG(NaturalGradientOptimizer):
     def _move(self, direction: Direction) -> None:
         """Go delta along the natural gradient, then adapt delta to how far this direction agrees with earlier ones."""
         delta = self.step_size
-        self.distribution.move(direction, delta)
+        penalised = self._penalised(direction, delta)
+        if penalised is None:
+            return
+        self.distribution.move(penalised, delta)
         beta = min(delta / math.sqrt(len(self.s)), 2.0)  # the bound is exact but for rounding
-        self.s = (1.0 - beta) * self.s + math.sqrt(beta * (2.0 - beta)) * direction.whitened
+        self.s = (1.0 - beta) * self.s + math.sqrt(beta * (2.0 - beta)) * penalised.whitened
         self.gamma = (1.0 - beta) ** 2 * self.gamma + beta * (2.0 - beta)
         self.Delta *= math.exp(beta * (self.gamma - self.s.dot(self.s) / self.snr_threshold))
         self.Delta = max(self.Delta, self.initial_step / self.max_step)
@@ -123,9 +134,10 @@ class ASNG(NaturalGradientOptimizer):
         return self.initial_step / self.Delta
 
     def metrics(self) -> dict[str, float]:
-        """`step_size` [delta] and `signal_ratio` |s|^2 / gamma, which noise alone keeps near 1."""
+        """`step_size` [delta] and `signal_ratio` |s|^2 / gamma, which noise alone keeps near 1; `expected_cost`."""
         signal = float(self.s @ self.s)
-        return {"step_size": self.step_size, "signal_ratio": signal / self.gamma if self.gamma else 0.0}
+        own = {"step_size": self.step_size, "signal_ratio": signal / self.gamma if self.gamma else 0.0}
+        return own | self._cost_metrics()
 
     def state_dict(self) -> dict[str, Any]:
         """Everything the future depends on but the settings, as lists and numbers."""

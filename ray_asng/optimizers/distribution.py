@@ -8,6 +8,7 @@ Dimension letters: N samples, D categorical decisions, K largest number of optio
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -136,10 +137,15 @@ class Distribution:
             utility: (N,); higher is better.
         """
         theta = categorical.natural_gradient(options, utility, self.layout)
-        whitened = categorical.fisher_root(theta, self.theta, self.layout)
         moments = np.empty((0, 2))
         if len(self.mean):
             moments = gaussian.natural_gradient(values, utility, self.mean, self.second_moment)
+        return self.measured(theta, moments)
+
+    def measured(self, theta: Floats, moments: Floats) -> Direction | None:
+        """A natural gradient (D, K) and (M, 2) with its Fisher length; None if that is 0 but for rounding."""
+        whitened = categorical.fisher_root(theta, self.theta, self.layout)
+        if len(self.mean):
             whitened = np.concatenate([whitened, gaussian.fisher_root(moments, self.mean, self.sigma)])
         length = math.sqrt(whitened.dot(whitened))
         if length < _NEGLIGIBLE_LENGTH:
@@ -178,6 +184,24 @@ class Distribution:
             else:
                 rows[decision.name] = np.array([decision.decode(mean), sigma])
         return {name: rows[name] for name in self.space.names}
+
+    def tilted(self, options: Floats, slopes: Floats) -> Distribution:
+        """This distribution with its density multiplied by exp(sum options[d, option of d] + sum slopes[j] x_j).
+
+        Floors of probabilities do not hold there; means are held to their bounds.
+
+        Args:
+            options: (D, K).
+            slopes: (M,).
+        """
+        other = copy.copy(self)
+        # Padding has probability 0 and keeps it.
+        logs = np.log(self.theta, where=self.theta > 0.0, out=np.full_like(self.theta, -np.inf)) + options
+        raised = np.exp(logs - logs.max(axis=1, keepdims=True))
+        other.theta = raised / raised.sum(axis=1, keepdims=True)
+        other.mean = np.clip(self.mean + slopes * self.sigma**2, *self.bounds.T)
+        other.second_moment = other.mean**2 + self.sigma**2
+        return other
 
     @property
     def convergence_limit(self) -> float:

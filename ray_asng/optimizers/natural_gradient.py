@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ray_asng.optimizers.base import Proposal, SamplingOptimizer
+from ray_asng.optimizers.complexity import Complexity
 from ray_asng.optimizers.distribution import Direction, Distribution
+from ray_asng.optimizers.linear_cost import Coefficients
 from ray_asng.optimizers.ranking import ranking_utility
 from ray_asng.space import Architecture, Floats, Ints, SearchSpace, Value
 
@@ -23,19 +25,34 @@ class NaturalGradientOptimizer(SamplingOptimizer):
         space: what is decided.
         seed: of the proposals.
         samples: proposals for one update that the search loop draws by default [lambda], at least 2.
+        penalty, budget, coefficients: of a cost; see `Complexity`. No penalty (or 0) and no budget: none of it.
+
+    Attributes:
+        complexity: what the cost asks; None without penalty and budget.
 
     Raises:
-        ValueError: `samples` below 2.
+        ValueError: `samples` below 2; what `Complexity` refuses.
     """
 
     least_samples = 2
 
-    def __init__(self, space: SearchSpace, seed: int, samples: int) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        seed: int,
+        samples: int,
+        penalty: float | None = None,
+        budget: float | None = None,
+        coefficients: Coefficients | None = None,
+    ) -> None:
         if samples < 2:
             raise ValueError(f"samples must be at least 2, since one loss alone ranks nothing; got {samples!r}")
         self.space = space
         self.samples = samples
         self.distribution = Distribution(space, seed)
+        self.complexity: Complexity | None = None
+        if budget is not None or penalty not in (None, 0):
+            self.complexity = Complexity(self.distribution, penalty, budget, coefficients)
 
     @abstractmethod
     def _move(self, direction: Direction) -> None:
@@ -56,8 +73,10 @@ class NaturalGradientOptimizer(SamplingOptimizer):
         return self.distribution.convergence_limit
 
     def most_likely(self) -> Architecture:
-        """The mode: the most probable options, means of numbers."""
-        return self.distribution.most_likely()
+        """The mode: the most probable options, means of numbers; with a budget, the nearest within it."""
+        if self.complexity is None:
+            return self.distribution.most_likely()
+        return self.complexity.most_likely(self.distribution)
 
     def ask(self, count: int) -> list[Proposal]:
         """Draw `count` proposals; integer and real decisions in mirrored pairs."""
@@ -75,3 +94,13 @@ class NaturalGradientOptimizer(SamplingOptimizer):
         direction = self.distribution.direction(options, values, ranking_utility(losses))
         if direction is not None:
             self._move(direction)
+
+    def _penalised(self, direction: Direction, step: float) -> Direction | None:
+        """The direction of a step of this length, with the cost in it; None if the two cancel."""
+        if self.complexity is None:
+            return direction
+        return self.complexity.penalised(direction, self.distribution, step)
+
+    def _cost_metrics(self) -> dict[str, float]:
+        """`expected_cost`, in the unit of the cost, if there is a penalty or a budget."""
+        return {} if self.complexity is None else {"expected_cost": self.complexity.expected(self.distribution)}

@@ -1,4 +1,4 @@
-"""The NAS-Bench-201 cell as words: its decisions, its notation, its picture. Needs no torch.
+"""The NAS-Bench-201 cell as words: its decisions, its notation, its cost, its picture. Needs no torch.
 
 A cell has four nodes. Node 0 is its input, node 3 its output, and every node is the sum of one operation applied to
 each earlier node. The six operations are the decisions, `edge_0_1` being the one from node 0 to node 1.
@@ -24,6 +24,16 @@ NUM_NODES = 4
 EDGES = tuple((source, target) for target in range(1, NUM_NODES) for source in range(target))
 """(source, target) of the six edges, in the order of the notation."""
 
+COSTS = {
+    "parameters": (73_306, {"nor_conv_1x1": 28_000, "nor_conv_3x3": 243_040}),
+    "flops": (7_783_050, {"nor_conv_1x1": 3_932_160, "nor_conv_3x3": 35_389_440}),
+}
+"""Of the published network (16 channels, 5 cells a stage, CIFAR-10): of the skeleton, and of an operation on any edge.
+
+FLOPs are multiply-adds of one image of 32 x 32 pixels, as the published table counts them. An operation that does not
+reach the output of the cell counts too.
+"""
+
 _FORM = "|op~0|+|op~0|op~1|+|op~0|op~1|op~2|"
 _PATTERN = re.compile(re.escape(_FORM).replace("op", "([^|~+]+)"))
 
@@ -33,15 +43,18 @@ def edge_name(source: int, target: int) -> str:
     return f"edge_{source}_{target}"
 
 
-def nasbench201_space(operations: Sequence[str] = OPERATIONS) -> SearchSpace:
-    """The space of cells over `operations`, with canonical forms, notation and picture.
+def nasbench201_space(operations: Sequence[str] = OPERATIONS, cost: str = "parameters") -> SearchSpace:
+    """The space of cells over `operations`, with canonical forms, notation, cost and picture.
 
     Args:
         operations: at least two of `OPERATIONS`, in the order that the options shall have.
+        cost: "parameters" or "flops" of the published network with this cell, see `COSTS`.
 
     Raises:
-        ValueError: fewer than two operations, an unknown or a repeated one.
+        ValueError: fewer than two operations, an unknown or a repeated one; an unknown cost.
     """
+    if cost not in COSTS:
+        raise ValueError(f"unknown cost {cost!r} of a NAS-Bench-201 cell{nearest(cost, tuple(COSTS))}")
     for operation in operations:
         _check_operation(operation)
     if len(operations) < 2:
@@ -52,6 +65,7 @@ def nasbench201_space(operations: Sequence[str] = OPERATIONS) -> SearchSpace:
     return SearchSpace(
         [Categorical(edge_name(*edge), operations) for edge in EDGES],
         canonical=partial(canonical, operations=tuple(operations)),
+        cost=partial(_cost, unit=cost),
         text=to_string,
         parse=from_string,
         graph=_graph,
@@ -89,6 +103,12 @@ def from_string(text: str) -> Architecture:
 def _check_operation(operation: str) -> None:
     if operation not in OPERATIONS:
         raise ValueError(f"unknown NAS-Bench-201 operation {operation!r}{nearest(operation, OPERATIONS)}")
+
+
+def _cost(architecture: Architecture, *, unit: str) -> int:
+    """Exactly a sum over the edges."""
+    skeleton, of_operation = COSTS[unit]
+    return skeleton + sum(of_operation.get(str(operation), 0) for operation in architecture.values())
 
 
 def _graph(architecture: Architecture) -> dict[str, Any]:
