@@ -158,7 +158,9 @@ class AveragePooling(nn.Module):
             return functional.avg_pool2d(inputs, 3, stride=1, padding=1, count_include_pad=False)
         with torch.autocast("cpu", enabled=False):
             sums = _convolve(inputs, inputs.new_ones(channels, 1, 3, 3), 1)
-            return sums * _shares(height, width, inputs.dtype)
+            # What a trace makes holds no numbers and must not stay in the cache.
+            shares = _shares.__wrapped__ if torch.compiler.is_compiling() else _shares
+            return sums * shares(height, width, inputs.dtype)
 
 
 @lru_cache(maxsize=64)

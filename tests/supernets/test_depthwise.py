@@ -145,3 +145,10 @@ def test_average_pooling_keeps_its_precision_under_autocast():
         pooled = AveragePooling()(inputs)
     expected = functional.avg_pool2d(inputs, 3, stride=1, padding=1, count_include_pad=False)
     torch.testing.assert_close(pooled, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_an_export_leaves_nothing_in_the_pooling_that_later_runs_would_take():
+    pooling, images = AveragePooling(), torch.rand(2, 4, 19, 23)  # a size that nothing has run at before
+    torch.export.export(pooling, (images,))
+    expected = functional.avg_pool2d(images, 3, stride=1, padding=1, count_include_pad=False)
+    torch.testing.assert_close(pooling(images), expected)
