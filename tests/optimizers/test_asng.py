@@ -293,9 +293,10 @@ def test_rows_stay_probabilities_above_the_floor(seed):
         assert (asng.theta - asng.distribution.floor[:, None] >= -1e-12)[exists].all()
 
 
-def test_numbers_move_to_the_optimum_and_stay_in_their_bounds():
+@pytest.mark.parametrize("seed", range(10))
+def test_a_planted_optimum_of_options_integers_and_reals_is_found_within_the_bounds(seed):
     space = SearchSpace([Categorical("c", ("a", "b", "x")), Integer("i", 0, 20), Real("r", 1e-4, 1.0, log=True)])
-    asng = ASNG(space, seed=1)
+    asng = ASNG(space, seed=seed)
     for _ in range(600):
         proposals = asng.ask(4)
         found = [p.architecture for p in proposals]
