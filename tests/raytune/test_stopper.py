@@ -45,6 +45,14 @@ def planted(good):
     return Planted
 
 
+@pytest.fixture(autouse=True)
+def own_initial_weights():
+    """Whether a search converges in time depends on them, and they must not depend on the tests before."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
+
+
 def reports(method, module, epochs=40):
     """The reports of a search until `stopper` would end it, with what it says."""
     supernet = Supernet(module)
