@@ -194,7 +194,7 @@ class ConvTranspose2d(_ConvTranspose, nn.ConvTranspose2d):
 def _refuse_groups(options: dict[str, Any], *more: str) -> None:
     for name in ("groups", *more):
         if name in options:
-            raise TypeError(
-                f"an elastic convolution takes no {name}; for a group for each channel there are DepthwiseConv1d and "
-                "DepthwiseConv2d"
+            remedy = (
+                "for a group for each channel use DepthwiseConv1d or 2d" if name == "groups" else "pad the input first"
             )
+            raise TypeError(f"this elastic convolution takes no {name}, got {options[name]!r}; {remedy}")
