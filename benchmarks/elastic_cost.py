@@ -26,6 +26,7 @@ from torch import nn
 from ray_asng import IntegerChoice, Supernet
 from ray_asng.settings import SearchSettings
 from ray_asng.supernets import elastic
+from ray_asng.supernets.elastic.slices import SliceGradients
 
 BATCH_SIZE = 64
 WIDTHS = {"convolutions": (16, 128), "linear layers": (64, 1024)}
@@ -68,11 +69,15 @@ def make_step(kind: str, size: str) -> Callable[[], None]:
     else:
         parameters, run = list(supernet.parameters()), lambda inputs: supernet(inputs, chosen)
     optimizer = SearchSettings().make_weight_optimizer(parameters)
+    slices = SliceGradients()
 
     def step() -> None:
-        nn.functional.cross_entropy(run(images), labels).backward()
-        nn.utils.clip_grad_norm_(parameters, 5.0, foreach=True)
-        optimizer.step()
+        with slices.collecting():
+            nn.functional.cross_entropy(run(images), labels).backward()
+        slices.collect()
+        with slices.narrowed(optimizer):
+            nn.utils.clip_grad_norm_(parameters, 5.0, foreach=True)
+            optimizer.step()
         for parameter in parameters:
             parameter.grad = None
 

@@ -11,10 +11,11 @@ Running statistics are an exception: those of the first device see its own paths
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 
+from ray_asng.supernets.elastic.slices import SliceGradients
 from ray_asng.supernets.supernet import Supernet
 
 
@@ -27,6 +28,7 @@ class Replicas:
 
     Attributes:
         networks: the supernet itself, then the copies.
+        slices: gradients of the slices that paths took of the weights of elastic layers, of any network.
     """
 
     def __init__(self, supernet: Supernet, devices: Sequence[torch.device]) -> None:
@@ -34,6 +36,10 @@ class Replicas:
         self.networks = [supernet, *(copy.deepcopy(supernet).to(device) for device in devices[1:])]
         self._parameters = [list(network.parameters()) for network in self.networks]
         self._buffers = [list(network.buffers()) for network in self.networks]
+        owners: dict[torch.Tensor, torch.Tensor] = {}
+        for copies in self._parameters[1:]:
+            owners.update(zip(copies, self._parameters[0], strict=True))
+        self.slices = SliceGradients(owners)
 
     @property
     def buffers(self) -> list[torch.Tensor]:
@@ -41,7 +47,11 @@ class Replicas:
         return [buffer for buffers in self._buffers for buffer in buffers]
 
     def collect_gradients(self) -> None:
-        """Add the gradients of the copies, in order, to those of the first network; they have none afterwards."""
+        """Add the gradients of the copies, in order, to those of the first network; they have none afterwards.
+
+        Those of slices stay in `slices`.
+        """
+        self.slices.collect()
         for parameters in self._parameters[1:]:
             for parameter, copied in zip(self._parameters[0], parameters, strict=True):
                 if copied.grad is None:
@@ -51,11 +61,12 @@ class Replicas:
                 copied.grad = None
 
     @torch.no_grad()
-    def hand_out(self, changed: Sequence[bool]) -> None:
-        """Give the copies the first network's buffers, and its weights where `changed`, in the order of parameters."""
+    def hand_out(self, changed: Iterable[torch.nn.Parameter]) -> None:
+        """Give the copies the first network's buffers, and those of its weights that have changed."""
+        changed = set(changed)
         for parameters, buffers in zip(self._parameters[1:], self._buffers[1:], strict=True):
-            for parameter, copied, is_changed in zip(self._parameters[0], parameters, changed, strict=True):
-                if is_changed:
+            for parameter, copied in zip(self._parameters[0], parameters, strict=True):
+                if parameter in changed:
                     copied.copy_(parameter, non_blocking=True)
             for buffer, copied_buffer in zip(self._buffers[0], buffers, strict=True):
                 copied_buffer.copy_(buffer, non_blocking=True)

@@ -43,7 +43,6 @@ Device: TypeAlias = torch.device | str
 
 STATE_FORMAT = 3
 _RANKING_EXAMPLES = 2048
-
 # Steps whose validation loss no method asks for are watched now and then, so that every epoch has one to report.
 _STEPS_BETWEEN_LOSSES = 10
 
@@ -307,10 +306,11 @@ class Search:
 
     def step_weights(self) -> None:
         """One step of the weights that have a gradient; the others are left as they are."""
-        used = [parameter for parameter in self.parameters if parameter.grad is not None]
-        torch.nn.utils.clip_grad_norm_(used, self.settings.grad_clip, foreach=True)
-        self.weight_optimizer.step()
-        self.replicas.hand_out([parameter.grad is not None for parameter in self.parameters])
+        with self.replicas.slices.narrowed(self.weight_optimizer):
+            used = [parameter for parameter in self.parameters if parameter.grad is not None]
+            torch.nn.utils.clip_grad_norm_(used, self.settings.grad_clip, foreach=True)
+            self.weight_optimizer.step()
+        self.replicas.hand_out(used)
         for parameter in used:
             parameter.grad = None
 
@@ -384,11 +384,11 @@ class Search:
         self.wall_seconds = float(state["wall_seconds"])
         self.report = dict(state["report"])
         # A search that is given more epochs than the one it takes up has not decided yet.
-        is_final = self.is_done and state["final"] is not None
-        self._final = self.space.architecture(state["final"]) if is_final else None
+        is_decided = self.is_done and state["final"] is not None
+        self._final = self.space.architecture(state["final"]) if is_decided else None
         if state["seed"] != self.seed:
             self.draw_anew()
-        self.replicas.hand_out([True] * len(self.parameters))
+        self.replicas.hand_out(self.parameters)
 
     def draw_anew(self, number: int = 0) -> None:
         """Leave the random streams that came with a state for own ones, from the seed, the epoch and `number`."""

@@ -50,15 +50,16 @@ class SampledSteps:
         shared = SharedFeatures(self.search.features(inputs))
         for proposals in self._rounds(self.weight_samples):
             losses = []
-            for place, proposal in enumerate(proposals):
-                start = shared.start(self.search.devices[place])
-                loss, score = self.search.loss_and_score(start, targets, proposal.architecture, place)
-                tally.add(loss, score, len(targets))
-                if loss.requires_grad:  # a path may have no weights at all
-                    losses.append(loss / self.weight_samples)
-            # One call for all: it runs the graphs of different devices at the same time.
-            if losses:
-                torch.autograd.backward(losses)
+            with self.search.replicas.slices.collecting():
+                for place, proposal in enumerate(proposals):
+                    start = shared.start(self.search.devices[place])
+                    loss, score = self.search.loss_and_score(start, targets, proposal.architecture, place)
+                    tally.add(loss, score, len(targets))
+                    if loss.requires_grad:  # a path may have no weights at all
+                        losses.append(loss / self.weight_samples)
+                # One call for all: it runs the graphs of different devices at the same time.
+                if losses:
+                    torch.autograd.backward(losses)
             shared.collect_gradients()
             self.search.replicas.collect_gradients()
         shared.backward()

@@ -73,6 +73,7 @@ def test_the_quickstart_of_the_readme(tmp_path):
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_a_search_of_widths_depth_and_rates(tmp_path):
     assert_keeps_its_promise("tabular_network.py", tmp_path)
 
@@ -85,6 +86,7 @@ def test_the_other_worked_examples(name, tmp_path):
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_many_seeds_leave_a_report(tmp_path):
     assert_keeps_its_promise("tune_run_seeds.py", tmp_path)
     (experiment,) = (tmp_path / "ray_results").iterdir()
@@ -94,6 +96,7 @@ def test_many_seeds_leave_a_report(tmp_path):
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_cifar10_from_parquet_files(tmp_path):
     data = os.environ.get("RAY_ASNG_DATA")
     if not data or not (Path(data) / "cifar10_webp_train.parquet").is_file():

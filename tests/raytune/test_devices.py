@@ -60,6 +60,7 @@ ray.shutdown()
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_searches_that_ask_for_a_fraction_of_a_gpu_share_one(tmp_path):
     environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
     command = [sys.executable, "-c", PACKED, str(tmp_path)]

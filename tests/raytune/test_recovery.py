@@ -71,7 +71,7 @@ def test_a_worker_killed_in_the_middle_of_an_epoch_costs_that_epoch_alone(ray_se
     assert saved_iterations(grid.experiment_path, grid[0].metrics["trial_id"]) == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("way", ["tuner", "run"])
+@pytest.mark.parametrize("way", ["tuner", pytest.param("run", marks=pytest.mark.slow)])
 def test_an_experiment_whose_driver_was_killed_is_restored_as_if_nothing_had_happened(tmp_path, way):
     experiment = tmp_path / "experiment"
     driver = start(tmp_path, way)

@@ -52,6 +52,7 @@ def last_seed_waits(folder):
     return LastSeedWaits
 
 
+@pytest.mark.slow
 def test_a_search_that_hyperband_paused_and_resumed_is_as_an_undisturbed_one(ray_session, tmp_path):
     config = {**SMALL, "epochs": 2}
     # Of the seeds 2 and 3 the first pauses after an epoch until the second has caught up; then it goes on.

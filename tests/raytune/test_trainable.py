@@ -79,9 +79,9 @@ def test_the_state_in_a_checkpoint_does_not_grow_and_keeps_to_its_bound(tmp_path
 def test_the_reports_in_a_checkpoint_keep_to_their_bound(tmp_path, method):
     """2 KiB and 8 bytes for each option an epoch."""
     options = {"candidates": 2} if method in ("random_search", "rsps") else {}
-    trainable = SearchTrainable({**SMALL, "epochs": 8, "method": method, "method_options": options})
+    trainable = SearchTrainable({**SMALL, "epochs": 4, "method": method, "method_options": options})
     num_options = sum(len(decision.options) for decision in trainable.search.space.categorical)
-    for epoch in range(1, 9):
+    for epoch in range(1, 5):
         trainable.train()
         trainable.save_checkpoint(str(tmp_path))
         assert (tmp_path / "reports.jsonl.gz").stat().st_size <= epoch * (2048 + 8 * num_options)

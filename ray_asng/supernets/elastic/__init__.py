@@ -8,7 +8,9 @@ And `Repeat`, as many modules in a row as a choice says.
 Shared weights are made for the largest widths; a path uses the first rows and columns of them, as many as its widths
 say. Their initial values are torch's for the largest width. `Supernet.extract` makes plain layers of torch.
 
-A step moves what a path did not use of a layer only by momentum and weight decay.
+A search's step leaves alone what lies beyond the widths of its widest path, momentum and weight decay included, and
+costs what that path needs; but with an optimizer of weights other than SGD, Adam or AdamW, and of an embedding, it
+takes all for used, with gradients of zero.
 """
 
 from ray_asng.supernets.elastic.base import Elastic

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import torch
@@ -21,13 +21,12 @@ class Elastic(nn.Module):
         """The layer of torch that does the same at the present widths, with copies of the weights it uses."""
 
 
-def sliced(tensor: torch.Tensor | None, *widths: int) -> torch.Tensor | None:
-    """The first entries of the first dimensions, as many as `widths` say; None of none."""
-    return None if tensor is None else tensor[tuple(slice(width) for width in widths)]
-
-
 def build_plain(
-    kind: Callable[..., Layer], elastic: nn.Module, tensors: dict[str, torch.Tensor | None], *sizes: int, **options: Any
+    kind: Callable[..., Layer],
+    elastic: nn.Module,
+    tensors: Mapping[str, torch.Tensor | None],
+    *sizes: int,
+    **options: Any,
 ) -> Layer:
     """A layer of torch of these sizes, with copies of `tensors` (None where it has none), in the mode of `elastic`."""
     like = next(tensor for tensor in tensors.values() if tensor is not None)

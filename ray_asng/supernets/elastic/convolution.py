@@ -11,7 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ray_asng.supernets.elastic.base import Elastic, build_plain, sliced
+from ray_asng.supernets.elastic.base import Elastic, build_plain
+from ray_asng.supernets.elastic.slices import sliced
 from ray_asng.supernets.value_choice import Width, largest
 
 Size = int | tuple[int, ...]
@@ -33,7 +34,7 @@ class _Conv(Elastic):
         width_in, width_out = map(int, self.widths)
         layer: Any = self
         output: torch.Tensor = layer._conv_forward(
-            inputs, layer.weight[:width_out, :width_in], sliced(layer.bias, width_out)
+            inputs, sliced(layer.weight, width_out, width_in), sliced(layer.bias, width_out)
         )
         return output
 
@@ -90,7 +91,7 @@ class _DepthwiseConv(Elastic):
         layer: Any = self
         convolve = functional.conv1d if self._kind is nn.Conv1d else functional.conv2d
         settings = (layer.stride, layer.padding, layer.dilation)
-        return convolve(inputs, layer.weight[:width], sliced(layer.bias, width), *settings, groups=width)
+        return convolve(inputs, sliced(layer.weight, width), sliced(layer.bias, width), *settings, groups=width)
 
     def plain(self) -> nn.Module:
         """See `Elastic.plain`."""
@@ -147,7 +148,7 @@ class _ConvTranspose(Elastic):
         convolve = functional.conv_transpose1d if self._kind is nn.ConvTranspose1d else functional.conv_transpose2d
         spatial = (layer.stride, layer.padding, layer.kernel_size, len(layer.kernel_size), layer.dilation)
         padding_out = layer._output_padding(input, output_size, *spatial)
-        weight, bias = layer.weight[:width_in, :width_out], sliced(layer.bias, width_out)
+        weight, bias = sliced(layer.weight, width_in, width_out), sliced(layer.bias, width_out)
         return convolve(input, weight, bias, layer.stride, layer.padding, padding_out, 1, layer.dilation)
 
     def plain(self) -> nn.Module:

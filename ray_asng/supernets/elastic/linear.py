@@ -6,7 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ray_asng.supernets.elastic.base import Elastic, build_plain, sliced
+from ray_asng.supernets.elastic.base import Elastic, build_plain
+from ray_asng.supernets.elastic.slices import sliced
 from ray_asng.supernets.value_choice import Width, largest
 
 
@@ -26,7 +27,7 @@ class Linear(nn.Linear, Elastic):
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """(..., in_features) to (..., out_features), at their present values."""
         width_in, width_out = map(int, self.widths)
-        return functional.linear(inputs, self.weight[:width_out, :width_in], sliced(self.bias, width_out))
+        return functional.linear(inputs, sliced(self.weight, width_out, width_in), sliced(self.bias, width_out))
 
     def plain(self) -> nn.Linear:
         """See `Elastic.plain`."""

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ray_asng.supernets.elastic.base import Elastic, build_plain, sliced
+from ray_asng.supernets.elastic.base import Elastic, build_plain
+from ray_asng.supernets.elastic.slices import sliced
 from ray_asng.supernets.value_choice import Width, largest
 
 
