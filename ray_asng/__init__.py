@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ray_asng import registry, tasks
+    from ray_asng.raytune.searcher import ASNGSearch
     from ray_asng.raytune.stopper import SearchStopper
     from ray_asng.raytune.trainable import ASNGTrainable, SearchTrainable
     from ray_asng.space import Architecture, Categorical, Integer, Real, SearchSpace
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "ASNGTrainable": "ray_asng.raytune.trainable",
     "SearchTrainable": "ray_asng.raytune.trainable",
+    "ASNGSearch": "ray_asng.raytune.searcher",
     "SearchStopper": "ray_asng.raytune.stopper",
     "OneOf": "ray_asng.supernets.choice",
     "IntegerChoice": "ray_asng.supernets.value_choice",
@@ -43,6 +45,7 @@ _HOMES = {
 __all__ = [
     "ASNGTrainable",
     "SearchTrainable",
+    "ASNGSearch",
     "SearchStopper",
     "OneOf",
     "IntegerChoice",

@@ -18,7 +18,7 @@ from ray_asng.settings import SearchSettings
 from ray_asng.space import Architecture, Categorical, Integer, Real, SearchSpace
 
 TOP = (
-    *("ASNGTrainable", "SearchTrainable", "SearchStopper"),
+    *("ASNGTrainable", "SearchTrainable", "ASNGSearch", "SearchStopper"),
     *("OneOf", "Supernet", "SearchSpace", "Categorical", "Integer", "Real", "Architecture"),
     *("registry", "tasks"),
 )

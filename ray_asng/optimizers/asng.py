@@ -41,6 +41,9 @@ class ASNG(NaturalGradientOptimizer):
             as the losses can be at the start. See `complexity`.
         budget: what the cost shall not exceed, in its own unit, at the weight that this takes (at most `penalty`).
         coefficients: of the cost, decision name -> {option: cost}; by default fitted to the cost of the space.
+        initial_sigma: deviation that integers and reals begin with, as a share of their range; half of it as published.
+        reuse: results, the fresh ones included, that a step learns from, by importance weights; 0 for the fresh ones
+            alone, as published. For losses that stay true, so not for a supernet whose weights move; see `reuse`.
 
     Attributes:
         Delta: initial_step / Delta is the length of the next step.
@@ -68,8 +71,10 @@ class ASNG(NaturalGradientOptimizer):
         penalty: float | None = None,
         budget: float | None = None,
         coefficients: Coefficients | None = None,
+        initial_sigma: float = 0.5,
+        reuse: int = 0,
     ) -> None:
-        super().__init__(space, seed, samples, penalty, budget, coefficients)
+        super().__init__(space, seed, samples, penalty, budget, coefficients, initial_sigma, reuse)
         self.initial_step = initial_step
         self.snr_threshold = snr_threshold
         num_parameters = self.distribution.num_parameters
@@ -146,6 +151,7 @@ class ASNG(NaturalGradientOptimizer):
             "Delta": self.Delta,
             "gamma": self.gamma,
             "s": self.s.tolist(),
+            **self._reused(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -155,3 +161,4 @@ class ASNG(NaturalGradientOptimizer):
         self.Delta = max(float(state["Delta"]), self.initial_step / self.max_step)
         self.gamma = float(state["gamma"])
         self.s = np.array(state["s"], dtype=np.float64)
+        self._load_reused(state)

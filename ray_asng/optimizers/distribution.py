@@ -50,7 +50,8 @@ class Direction(NamedTuple):
 class Distribution:
     """Independent categorical and Gaussian decisions with their own random generator.
 
-    Starts uniform; an integer or real decision starts in the middle of its bounds with sigma of half their distance.
+    Starts uniform; an integer or real decision starts in the middle of its bounds with sigma of `initial_sigma` times
+    their distance. Sigma never exceeds half of it.
 
     Attributes:
         theta: (D, K) probabilities, rows of decisions with fewer options padded with zeros.
@@ -62,7 +63,9 @@ class Distribution:
         version: number of steps taken.
     """
 
-    def __init__(self, space: SearchSpace, seed: int) -> None:
+    def __init__(self, space: SearchSpace, seed: int, initial_sigma: float = 0.5) -> None:
+        if not 0.0 < initial_sigma <= 0.5:
+            raise ValueError(f"initial_sigma is a share of a range, above 0 and at most 0.5; got {initial_sigma!r}")
         self.space = space
         self.rng = np.random.default_rng(seed)
         self.num_options: Ints = np.array([len(d.options) for d in space.categorical], dtype=np.int64)
@@ -74,7 +77,7 @@ class Distribution:
         smallest = np.where([isinstance(d, Integer) for d in space.numeric], _INTEGER_SIGMA, _REAL_SIGMA_SHARE * reach)
         self.sigma_bounds = np.stack([smallest, reach / 2.0], axis=1)
         self.mean: Floats = self.bounds.mean(axis=1)
-        self.second_moment: Floats = self.mean**2 + (reach / 2.0) ** 2
+        self.second_moment: Floats = self.mean**2 + np.maximum(initial_sigma * reach, smallest) ** 2
         self.num_parameters = int((self.num_options - 1).sum()) + 2 * len(self.mean)
         self.version = 0
 
@@ -88,16 +91,19 @@ class Distribution:
         if count < 1:
             raise ValueError(f"ask for at least one proposal, got count={count}")
         options = categorical.sample(self.theta, self.layout, count, self.rng)
-        logs = categorical.log_probability(options, self.theta, self.layout)
         values = np.empty((count, 0))
         if len(self.mean):
-            sigma = self.sigma
-            values = gaussian.sample(self.mean, sigma, count, self.rng)
-            logs = logs + gaussian.log_density(values, self.mean, sigma)
+            values = gaussian.sample(self.mean, self.sigma, count, self.rng)
+        logs = self.log_probability(options, values)
         return [
             Proposal(self.space.decode(chosen, drawn), chosen, drawn, log, self.version)
             for chosen, drawn, log in zip(options, values, logs.tolist(), strict=True)
         ]
+
+    def log_probability(self, options: Ints, values: Floats) -> Floats:
+        """(N,) natural logarithms of the density of (N, D) options and (N, M) raw draws."""
+        logs = categorical.log_probability(options, self.theta, self.layout)
+        return logs + gaussian.log_density(values, self.mean, self.sigma) if len(self.mean) else logs
 
     def reseed(self, seed: int) -> None:
         """Draw from a new stream from now on."""

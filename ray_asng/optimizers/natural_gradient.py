@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,8 @@ from ray_asng.optimizers.base import Proposal, SamplingOptimizer
 from ray_asng.optimizers.complexity import Complexity
 from ray_asng.optimizers.distribution import Direction, Distribution
 from ray_asng.optimizers.linear_cost import Coefficients
-from ray_asng.optimizers.ranking import ranking_utility
+from ray_asng.optimizers.ranking import ranking_utility, weighted_ranking_utility
+from ray_asng.optimizers.reuse import Reuse
 from ray_asng.space import Architecture, Floats, Ints, SearchSpace, Value
 
 
@@ -26,6 +28,8 @@ class NaturalGradientOptimizer(SamplingOptimizer):
         seed: of the proposals.
         samples: proposals for one update that the search loop draws by default [lambda], at least 2.
         penalty, budget, coefficients: of a cost; see `Complexity`. No penalty (or 0) and no budget: none of it.
+        initial_sigma: deviation that integers and reals begin with, as a share of their range.
+        reuse: results, the fresh ones included, that a step learns from; 0 for the fresh ones alone. See `reuse`.
 
     Attributes:
         complexity: what the cost asks; None without penalty and budget.
@@ -44,15 +48,18 @@ class NaturalGradientOptimizer(SamplingOptimizer):
         penalty: float | None = None,
         budget: float | None = None,
         coefficients: Coefficients | None = None,
+        initial_sigma: float = 0.5,
+        reuse: int = 0,
     ) -> None:
         if samples < 2:
             raise ValueError(f"samples must be at least 2, since one loss alone ranks nothing; got {samples!r}")
         self.space = space
         self.samples = samples
-        self.distribution = Distribution(space, seed)
+        self.distribution = Distribution(space, seed, initial_sigma)
         self.complexity: Complexity | None = None
         if budget is not None or penalty not in (None, 0):
             self.complexity = Complexity(self.distribution, penalty, budget, coefficients)
+        self._reuse = Reuse(reuse, self.distribution)
 
     @abstractmethod
     def _move(self, direction: Direction) -> None:
@@ -91,9 +98,22 @@ class NaturalGradientOptimizer(SamplingOptimizer):
         self._learn(options, values, told)
 
     def _learn(self, options: Ints, values: Floats, losses: Floats) -> None:
-        direction = self.distribution.direction(options, values, ranking_utility(losses))
+        utility = ranking_utility(losses)
+        if self._reuse.capacity:
+            results = self._reuse.add(options, values, losses, self.distribution)
+            options, values = results.options, results.values
+            utility = weighted_ranking_utility(results.losses, results.weights(self.distribution))
+        direction = self.distribution.direction(options, values, utility)
         if direction is not None:
             self._move(direction)
+
+    def _reused(self) -> dict[str, Any]:
+        """The part of a state for the results that are learnt from again."""
+        return {"reuse": self._reuse.state_dict()} if self._reuse.capacity else {}
+
+    def _load_reused(self, state: Mapping[str, Any]) -> None:
+        if self._reuse.capacity and "reuse" in state:
+            self._reuse.load_state_dict(state["reuse"])
 
     def _penalised(self, direction: Direction, step: float) -> Direction | None:
         """The direction of a step of this length, with the cost in it; None if the two cancel."""

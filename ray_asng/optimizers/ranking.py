@@ -34,3 +34,28 @@ def ranking_utility(losses: Floats) -> Floats:
         gains[loss] = gains.get(loss, 0) + (place < selected) - (place >= count - selected)
         times[loss] = times.get(loss, 0) + 1
     return np.array([gains[loss] / (selected * times[loss]) for loss in comparable])
+
+
+def weighted_ranking_utility(losses: Floats, weights: Floats) -> Floats:
+    """Utility of results that count more or less: +4 / N for the best quarter of the weight, -4 / N for the worst.
+
+    A result that lies on the edge of a quarter gets the part of it that lies inside. Equal losses share, by weight.
+    NaN and infinities rank worst, as for `ranking_utility`, to which this is equal for equal weights of a multiple of
+    4 results.
+
+    Args:
+        losses: (N,); lower is better.
+        weights: (N,), at least one of them positive.
+
+    Returns:
+        (N,), each times its weight over the mean weight, summing to 0.
+    """
+    comparable = np.where(np.isfinite(losses), losses, np.inf)
+    _, place = np.unique(comparable, return_inverse=True)
+    share = np.bincount(place, weights) / weights.sum()
+    end = np.cumsum(share)
+    start = end - share
+    gain = np.clip(0.25 - start, 0.0, share) - np.clip(end - 0.75, 0.0, share)
+    # A share may be 0 where all its weights are as small as numbers get.
+    utility: Floats = 4.0 * (gain / np.maximum(share, np.finfo(np.float64).tiny))[place] * weights / weights.sum()
+    return utility
