@@ -31,6 +31,7 @@ PROMISES = {
         ["--epochs", "2", "--seeds", "2"],
         r"asng +2 +\d+\.\d % ± .*\n.*95 % t interval.*\n\nsummary, \d figures and results\.parquet are in .*\n",
     ),
+    "search_algorithm.py": (["--trials", "4"], rf"best of 4: accuracy {NUMBER}  {{.*}}\n"),
     "tabular_network.py": (["--epochs", "1"], found_by(4, "accuracy", "depth")),
     "sequence_network.py": (["--epochs", "1"], found_by(4, "accuracy", "kernel_0")),
     "regression.py": (["--epochs", "1"], found_by(4, "hits", "combine")),
@@ -70,6 +71,11 @@ def test_without_ray(name, tmp_path):
 @pytest.mark.ray
 def test_the_quickstart_of_the_readme(tmp_path):
     assert_keeps_its_promise("quickstart.py", tmp_path)
+
+
+@pytest.mark.ray
+def test_asng_as_a_search_algorithm(tmp_path):
+    assert_keeps_its_promise("search_algorithm.py", tmp_path)
 
 
 @pytest.mark.ray
