@@ -6,11 +6,15 @@ score is the task's metric on test data, which nothing was chosen by. Difference
 bootstrap intervals of means.
 
     python benchmarks/worked_examples.py --output worked_examples
+
+Scores are noted in OUTPUT/scores.jsonl, and what is there is not run again; so it can be interrupted, and examples can
+be run side by side (`--example`) before the report is made of all.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -65,21 +69,35 @@ def trained_score(config: Mapping[str, Any], found: Mapping[str, Any], task: Tas
     return float(report[f"test_{task.metric}"])
 
 
-def measure(name: str, seeds: int, epochs: int) -> dict[str, Any]:
-    """One row of the table."""
+def scores(name: str, seed: int, epochs: int, notes: Path) -> dict[str, Any]:
+    """Scores of what one search found and of a random architecture, from the notes if they are there."""
+    key = {"example": name, "seed": seed, "epochs": epochs}
+    for line in notes.read_text().splitlines() if notes.exists() else ():
+        noted: dict[str, Any] = json.loads(line)
+        if key.items() <= noted.items():
+            return noted
     config = load(name).CONFIG
     task: Task = config["task"]()
-    found, drawn = [], []
-    for seed in range(seeds):
-        built = SearchConfig.from_mapping({**config, "epochs": epochs, "seed": seed})
-        found.append(trained_score(config, search(built, task), task, epochs, seed))
-        random = built.build_search(task=task).space.sample(np.random.default_rng(seed))
-        drawn.append(trained_score(config, random, task, epochs, seed))
-        click.echo(f"{name}, seed {seed}: {task.metric} found {found[-1]:.4f}, random {drawn[-1]:.4f}", err=True)
+    built = SearchConfig.from_mapping({**config, "epochs": epochs, "seed": seed})
+    found = trained_score(config, search(built, task), task, epochs, seed)
+    random = built.build_search(task=task).space.sample(np.random.default_rng(seed))
+    drawn = trained_score(config, random, task, epochs, seed)
+    click.echo(f"{name}, seed {seed}: {task.metric} found {found:.4f}, random {drawn:.4f}", err=True)
+    scored = {**key, "metric": task.metric, "found": found, "drawn": drawn}
+    notes.parent.mkdir(parents=True, exist_ok=True)
+    with notes.open("a") as file:
+        file.write(json.dumps(scored) + "\n")
+    return scored
+
+
+def measure(name: str, seeds: int, epochs: int, notes: Path) -> dict[str, Any]:
+    """One row of the table."""
+    all_scores = [scores(name, seed, epochs, notes) for seed in range(seeds)]
+    found, drawn = ([each[which] for each in all_scores] for which in ("found", "drawn"))
     differences = np.array(found) - np.array(drawn)
     return {
         "example": name,
-        "test metric": task.metric,
+        "test metric": all_scores[0]["metric"],
         "found": _words(np.array(found)),
         "drawn at random": _words(np.array(drawn)),
         "difference": _words(differences),
@@ -103,7 +121,9 @@ def main(output: Path, seeds: int, names: tuple[str, ...], smoke: bool) -> None:
     torch.set_num_threads(1)
     where = machine()
     chosen = names or tuple(EPOCHS)
-    rows = [measure(name, 1 if smoke else seeds, 1 if smoke else EPOCHS[name]) for name in chosen]
+    rows = [
+        measure(name, 1 if smoke else seeds, 1 if smoke else EPOCHS[name], output / "scores.jsonl") for name in chosen
+    ]
     shown = table(list(rows[0]), [list(row.values()) for row in rows])
     leave(
         output,
