@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
+from numbers import Real as RealNumber
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -139,7 +140,7 @@ class Real:
 
     def check(self, value: Value) -> float:
         """Return `value` as a float, or raise ValueError."""
-        if isinstance(value, (str, bool)) or not self.low <= value <= self.high:
+        if isinstance(value, bool) or not isinstance(value, RealNumber) or not self.low <= value <= self.high:
             raise ValueError(f"decision {self.name!r} takes a number from {self.low} to {self.high}, got {value!r}")
         return float(value)
 

@@ -192,3 +192,58 @@ def test_a_failing_child_is_reported_with_its_log(scripts, tmp_path):
     plan = timed_searches.Plan("plain", {"seed": 0, "epoch": 1}, str(tmp_path / "child"))
     with pytest.raises(click.ClickException, match="unknown config key 'epoch'"):
         timed_searches.run_children(plan)
+
+
+@pytest.fixture
+def searches(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import late_results
+    import samplers
+    import search_panel
+
+    return search_panel, samplers, late_results
+
+
+def search_task(searches, method, problem="one-max-noisy", name="a method", seed=0, evaluations=40):
+    panel = searches[0]
+    return panel.Task(name, method, problem, panel.PANEL[problem], seed, evaluations)
+
+
+def test_runs_that_are_kept_are_not_made_again_unless_they_are_too_short(searches, tmp_path, monkeypatch):
+    panel, samplers, _ = searches
+    tasks = [search_task(searches, samplers.METHODS["random"], name="random", seed=seed) for seed in (0, 1)]
+    panel.KeptRuns(tmp_path / "runs.parquet").complete(tasks, 1)
+    made = []
+    monkeypatch.setattr(panel, "simulate", lambda task, simulate=panel.simulate: made.append(task) or simulate(task))
+    again = panel.KeptRuns(tmp_path / "runs.parquet")
+    longer = search_task(searches, samplers.METHODS["random"], name="random", seed=1, evaluations=50)
+    again.complete([*tasks, longer], 1)
+    assert made == [longer]
+    assert again.of("random", "one-max-noisy")[1].after(40) == panel.simulate(tasks[1]).values[-1]
+
+
+def test_trials_out_at_a_time_come_back_in_the_order_in_which_they_end(searches):
+    panel, samplers, _ = searches
+    one, many = (
+        panel.simulate(search_task(searches, samplers.METHODS[name])) for name in ("asng-search", "asng-search-16")
+    )
+    assert many.seconds == sorted(many.seconds)
+    assert many.total_seconds < one.total_seconds / 8
+    assert many.evaluations == one.evaluations
+
+
+def test_no_search_begins_with_the_optimum_because_it_draws_from_the_stream_of_its_problem(searches):
+    """Two of 2**30 architectures agree by chance in less than one of 1e7 cases."""
+    panel, samplers, _ = searches
+    random = samplers.METHODS["random"]
+    first = [panel.simulate(search_task(searches, random, "one-max", seed=seed, evaluations=1)) for seed in range(5)]
+    assert all(run.values[0] > 0.0 for run in first)
+
+
+def test_weights_by_the_draw_matter_only_where_results_are_late(searches):
+    panel, _, late = searches
+    for workers, is_same in ((1, True), (16, False)):
+        plain, by_draw, _ = (
+            panel.simulate(search_task(searches, way, evaluations=80)) for way in late.ways(workers).values()
+        )
+        assert ((plain.at, plain.values) == (by_draw.at, by_draw.values)) is is_same

@@ -24,8 +24,8 @@ def run(problem, folder, param_space, trials):
 
 def test_trials_report_loss_and_seconds_of_their_config(tmp_path):
     problem = SphereCOM(categoricals=2, integers=2, reals=2, seed=1)
-    results = run(problem, tmp_path, to_param_space(problem.space), trials=3)
-    assert len(results) == 3
+    results = run(problem, tmp_path, to_param_space(problem.space), trials=2)
+    assert len(results) == 2
     assert results.num_errors == 0
     for result in results:
         assert set(result.config) == set(problem.space.names)
@@ -37,10 +37,10 @@ def test_trials_report_loss_and_seconds_of_their_config(tmp_path):
 def test_trials_of_one_config_have_noise_of_their_own_and_leave_keys_of_tune_aside(tmp_path):
     problem = Noisy(OneMax(3), 0.1, seed=1)
     config = {**problem.optimum, "__trial_index__": 0}
-    results = run(problem, tmp_path, config, trials=3)
+    results = run(problem, tmp_path, config, trials=2)
     assert results.num_errors == 0
     losses = {result.metrics["loss"] for result in results}
-    assert len(losses) == 3
+    assert len(losses) == 2
     assert max(map(abs, losses)) < 0.6
 
 
