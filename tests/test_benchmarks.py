@@ -232,14 +232,6 @@ def test_trials_out_at_a_time_come_back_in_the_order_in_which_they_end(searches)
     assert many.evaluations == one.evaluations
 
 
-def test_no_search_begins_with_the_optimum_because_it_draws_from_the_stream_of_its_problem(searches):
-    """Two of 2**30 architectures agree by chance in less than one of 1e7 cases."""
-    panel, samplers, _ = searches
-    random = samplers.METHODS["random"]
-    first = [panel.simulate(search_task(searches, random, "one-max", seed=seed, evaluations=1)) for seed in range(5)]
-    assert all(run.values[0] > 0.0 for run in first)
-
-
 def test_weights_by_the_draw_matter_only_where_results_are_late(searches):
     panel, _, late = searches
     for workers, is_same in ((1, True), (16, False)):

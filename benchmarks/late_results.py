@@ -1,0 +1,152 @@
+"""What late results are worth to ASNGSearch: counted as fresh ones, counted by importance, or none learnt from again.
+
+With many trials out, a result comes back when the distribution that it was drawn from has moved on. Three ways to take
+it, at 1, 4, 16 and 64 trials out, with durations drawn at random:
+
+- as is: a late result counts as a fresh one when it comes, and is learnt from again with a weight for how far the
+  distribution has moved since it came (`ray_asng.optimizers.reuse`);
+- by its draw: its weight is for how far the distribution has moved since it was drawn, so a late one counts less from
+  the beginning. Never trusted more than 1, as with all weights;
+- no reuse: a late result counts as a fresh one when it comes, and never again.
+
+Values are the true ones of what had the lowest loss so far; evaluations are counted as they come back. With one trial
+out nothing is late, so the first two ways are the same. Runs are kept in `runs.parquet` and made once.
+
+    python benchmarks/late_results.py --output late_results --processes 2
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+from report import leave, machine
+from samplers import ByASNGSearch, Method
+from search_panel import DURATION_DEVIATION, PANEL, KeptRuns, Task, check, points
+from tabular_search import comparison_table, comparisons, numbers_of, standings, values_table
+
+from ray_asng.optimizers.asng import ASNG
+from ray_asng.optimizers.distribution import Distribution
+from ray_asng.optimizers.reuse import Results, Reuse
+from ray_asng.results.paired import PairedComparison
+from ray_asng.space import Floats, Ints, SearchSpace
+
+PROBLEMS: tuple[str, ...] = ("nasbench201-cifar10", "leading-ones", "one-max-noisy", "rotated-ellipsoid-com")
+SMOKE_PROBLEMS: tuple[str, ...] = ("leading-ones", "one-max-noisy")
+WORKERS = (1, 4, 16, 64)
+EVALUATIONS, SMOKE_EVALUATIONS = 200, 30
+
+
+class ReuseByDraw(Reuse):
+    """Weighs results by the distribution that they were drawn from.
+
+    Attributes:
+        drawn: natural logarithms of the densities at the draws of the results that are told next, in their order.
+    """
+
+    def __init__(self, capacity: int, distribution: Distribution) -> None:
+        super().__init__(capacity, distribution)
+        self.drawn: list[float] = []
+
+    def add(self, options: Ints, values: Floats, losses: Floats, distribution: Distribution) -> Results:
+        """As `Reuse.add`, with other densities for the fresh results."""
+        super().add(options, values, losses, distribution)
+        logs = self.results.logs.copy()
+        logs[-len(losses) :] = self.drawn[: len(losses)]
+        del self.drawn[: len(losses)]
+        self.results = self.results._replace(logs=logs)
+        return self.results
+
+
+class ByDraw(ByASNGSearch):
+    """`ASNGSearch` whose results are weighed by the distribution that they were drawn from."""
+
+    def __init__(self, space: SearchSpace, seed: int, workers: int) -> None:
+        super().__init__(space, seed, workers)
+        # There is no setting for this on purpose, so it is done behind the back of the search.
+        _, optimizer = self.search._start()
+        if not isinstance(optimizer, ASNG):
+            raise TypeError(f"ASNGSearch was to search by ASNG, but does so by {type(optimizer).__name__}")
+        self._reuse = optimizer._reuse = ReuseByDraw(optimizer._reuse.capacity, optimizer.distribution)
+
+    def tell(self, number: int, loss: float) -> None:
+        """See `Sampler`."""
+        self._reuse.drawn.append(self.search._live[str(number)].log_probability)
+        super().tell(number, loss)
+
+
+def ways(workers: int) -> dict[str, Method]:
+    """The three ways with so many trials out."""
+    return {
+        f"as is, {workers} out": Method(partial(ByASNGSearch, workers=workers), "", workers),
+        f"by its draw, {workers} out": Method(partial(ByDraw, workers=workers), "", workers),
+        f"no reuse, {workers} out": Method(
+            partial(ByASNGSearch, workers=workers, method_options={"reuse": 0}), "", workers
+        ),
+    }
+
+
+def compare(kept: KeptRuns, problems: Sequence[str], evaluations: int) -> dict[str, dict[int, list[PairedComparison]]]:
+    """Problem -> trials out -> the other ways against the first one."""
+    return {
+        problem: {
+            workers: comparisons(kept, list(ways(workers)), problem, evaluations, next(iter(ways(workers))))
+            for workers in WORKERS
+        }
+        for problem in problems
+    }
+
+
+def section(kept: KeptRuns, problem: str, evaluations: int, found: Mapping[int, list[PairedComparison]]) -> list[str]:
+    """Values of all ways, and what the others are against the first one."""
+    names = [name for workers in WORKERS for name in ways(workers)]
+    about = f"{PANEL[problem].about}; {'more' if PANEL[problem].is_accuracy else 'less'} is better."
+    blocks = [f"## {problem}", about, values_table(kept, names, problem, points(evaluations))]
+    for workers, each in found.items():
+        blocks += [f"With {workers} out, at {evaluations} evaluations:", comparison_table(problem, each)]
+    return blocks
+
+
+@click.command()
+@click.option("--output", type=click.Path(path_type=Path), default=Path("late_results"), show_default=True)
+@click.option("--seeds", type=click.IntRange(1), default=100, show_default=True, help="Of every way and problem.")
+@click.option("--processes", type=click.IntRange(1), default=1, show_default=True, help="That run at a time.")
+@click.option("--smoke", is_flag=True, help="Two seeds, two problems, a few evaluations.")
+def main(output: Path, seeds: int, processes: int, smoke: bool) -> None:
+    """Compare ways to learn from late results."""
+    where = machine()
+    problems, evaluations = (SMOKE_PROBLEMS, SMOKE_EVALUATIONS) if smoke else (PROBLEMS, EVALUATIONS)
+    seeds = 2 if smoke else seeds
+    check({problem: PANEL[problem] for problem in problems})
+    kept = KeptRuns(output / "runs.parquet")
+    methods = {name: method for workers in WORKERS for name, method in ways(workers).items()}
+    tasks = [
+        Task(name, method, problem, PANEL[problem], seed, evaluations)
+        for seed in range(seeds)
+        for problem in problems
+        for name, method in methods.items()
+    ]
+    kept.complete(tasks, processes)
+    found = compare(kept, problems, evaluations)
+    flat = {f"{problem}, {workers} out": each for problem in problems for workers, each in found[problem].items()}
+    blocks = list(standings(flat, evaluations, "ASNGSearch as it is"))
+    for problem in problems:
+        blocks += section(kept, problem, evaluations, found[problem])
+    settings: dict[str, Any] = {"evaluations": evaluations, "deviation of log durations": DURATION_DEVIATION, **where}
+    leave(
+        output,
+        "late_results",
+        "Ways to learn from late results",
+        about=__doc__ or "",
+        tables=blocks,
+        settings=settings,
+        numbers={"rows": numbers_of(kept, list(methods), problems, points(evaluations))},
+    )
+    click.echo("\n\n".join(blocks))
+
+
+if __name__ == "__main__":
+    main()
