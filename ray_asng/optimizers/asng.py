@@ -30,6 +30,11 @@ from ray_asng.space import Floats, Ints, SearchSpace
 class ASNG(NaturalGradientOptimizer):
     """ASNG over categorical, integer and real decisions and mixtures of them.
 
+    Nothing is ever ruled out. An option keeps a probability of 1 / (D' (K - 1)) or more, D' being the number of
+    decisions with a choice (another rule holds for one or two: `categorical.floors`). The deviation of an integer stays
+    above a quarter of the distance to its neighbour, that of a real above a thousandth of its range (of its logarithm's
+    with `log=True`), and both below half of the range.
+
     Args:
         space: what is decided.
         seed: of the proposals.
