@@ -16,7 +16,7 @@ from ray_asng.results.document import Block, Heading, Paragraph, Picture, Table
 from ray_asng.results.inline import literal
 from ray_asng.results.percent import percent, points
 from ray_asng.results.statistics import mean_interval
-from ray_asng.results.style import INK, file_part, headline, method_colours, plain_axes
+from ray_asng.results.style import INK, file_part, headline, legend_columns, method_colours, plain_axes
 from ray_asng.results.trials import Ground, Groups, Trial, counted
 from ray_asng.results.truth_axis import mark_reference, stretch_to_optimum
 from ray_asng.results.units import is_fraction, scale_of, seconds_text
@@ -65,7 +65,8 @@ def anytime(ground: Ground) -> Figure:
     _finish_truth(list(grid[0]), groups, truth_column(dataset))
     handles = [Line2D([], [], color=colours[label], linewidth=2.5) for label in groups]
     names = [f"{label} ({len(trials)})" for label, trials in groups.items()]
-    figure.legend(handles, names, loc="outside lower center", ncols=min(8, len(names)), frameon=False, labelcolor=INK)
+    columns = legend_columns(names, figure.get_figwidth())
+    figure.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False, labelcolor=INK)
     headline(figure, f"What was reached at which cost: {ground.name}")
     return figure
 

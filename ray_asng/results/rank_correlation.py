@@ -21,7 +21,7 @@ from ray_asng.results.document import Block, Heading, Picture, Table
 from ray_asng.results.inline import literal
 from ray_asng.results.percent import correlation, correlation_range, percent
 from ray_asng.results.statistics import Floats, bootstrap_interval
-from ray_asng.results.style import FAINT, INK, file_part, headline, method_colours, plain_axes
+from ray_asng.results.style import FAINT, INK, file_part, headline, method_colours, panel_title, plain_axes
 from ray_asng.results.trials import Ground, Trial, counted
 from ray_asng.results.truth_axis import stretch_to_optimum
 
@@ -30,6 +30,8 @@ TOP = 0.2
 
 _LEAST = 3
 _COLUMNS = 4
+# Of a panel, in inches.
+_PANEL_WIDTH = 3.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ def scatter(ground: Ground) -> Figure:
     colours = method_colours(ground.labels)
     rows = math.ceil(len(pairs) / _COLUMNS)
     columns = min(len(pairs), _COLUMNS)
-    figure = Figure(figsize=(max(3.3 * columns, 6.5), 3.0 * rows + 0.9), layout="constrained")
+    figure = Figure(figsize=(max(_PANEL_WIDTH * columns, 6.5), 3.0 * rows + 0.9), layout="constrained")
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
     for index, (label, found) in enumerate(pairs.items()):
         seed, middle = _middle(found)
@@ -158,7 +160,7 @@ def _draw(axes: Axes, label: str, seed: int, pairs: Floats, colour: str) -> None
     ranks = stats.rankdata(pairs[:, 0])
     truths = 100.0 * pairs[:, 1]
     is_top = truths >= np.quantile(truths, 1.0 - TOP)
-    plain_axes(axes, f"{label}, seed {seed}", "rank by inherited loss")
+    plain_axes(axes, panel_title(f"{label}, seed {seed}", _PANEL_WIDTH), "rank by inherited loss")
     axes.scatter(ranks[~is_top], truths[~is_top], s=9, color=FAINT, alpha=0.5, linewidths=0)
     axes.scatter(ranks[is_top], truths[is_top], s=11, color=colour, alpha=0.85, linewidths=0)
     axes.label_outer()

@@ -14,8 +14,10 @@ from ray_asng import registry
 from ray_asng.results.store import replacing
 from ray_asng.results.trials import BASELINE
 
-# Letters of a headline and of its note that fit into an inch.
-_TITLE_LETTERS, _NOTE_LETTERS = 9, 15
+# Letters of a headline, of its note, of a panel's title and of a legend that fit into an inch.
+_TITLE_LETTERS, _NOTE_LETTERS, _PANEL_LETTERS, _LEGEND_LETTERS = 9, 15, 11, 11
+# What the line and the gap of a legend's entry take, in letters.
+_LEGEND_GAP = 7
 
 INK = "#333333"
 FAINT = "#8c8c8c"
@@ -83,6 +85,17 @@ def headline(figure: Figure, text: str, note: str = "") -> None:
     if note:
         explanation = textwrap.fill(note, int(_NOTE_LETTERS * width))
         figure.supxlabel(explanation, x=0.01, ha="left", fontsize=8, color=FAINT)
+
+
+def panel_title(text: str, width: float) -> str:
+    """A panel's title in lines that fit its width in inches."""
+    return textwrap.fill(text, max(int(_PANEL_LETTERS * width), 1))
+
+
+def legend_columns(names: Sequence[str], width: float) -> int:
+    """As many entries in a row as fit below a figure of this width in inches, at most eight."""
+    letters = max((len(name) for name in names), default=0) + _LEGEND_GAP
+    return min(8, max(len(names), 1), max(int(_LEGEND_LETTERS * width) // letters, 1))
 
 
 def save(figure: Figure, path: Path) -> Path:

@@ -48,6 +48,9 @@ _READING = (
 
 _Values = Mapping[str, Mapping[int, float]]
 
+# A row about a space names so many searches at most; more than these are "the others".
+_LABELS_IN_A_ROW = 3
+
 _HEADER = (
     "method",
     "seeds",
@@ -116,13 +119,21 @@ def _accuracy_table(ground: Ground, groups: Groups, values: _Values, dataset: st
         for label, trials in groups.items()
     ]
     known = references(groups, column)
+    largest = max((labels for labels, _ in known), key=len, default=())
     for labels, reference in known:
-        where = "" if len(known) == 1 else f" ({', '.join(map(literal, labels))})"
+        where = "" if len(known) == 1 else f" ({_searches(labels, is_largest=labels is largest)})"
         spread = percent_range(reference.percentile(2.5), reference.percentile(97.5))
         rows.append((f"random architecture{where}", "—", percent(reference.mean), spread, "—", "—", "—", "—"))
         best, by_valid = percent(reference.best), percent(reference.best_by_valid)
         rows.append((f"optimum of the table{where}", "—", best, "—", "—", by_valid, best, "—"))
     return Table(_HEADER, tuple(rows), _table_note(seeds))
+
+
+def _searches(labels: Sequence[str], *, is_largest: bool) -> str:
+    """Which searches a row about a space belongs to; labels may hold commas."""
+    if is_largest and len(labels) > _LABELS_IN_A_ROW:
+        return "of the others"
+    return "; ".join(map(literal, labels))
 
 
 def _method_row(

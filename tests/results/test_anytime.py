@@ -114,3 +114,13 @@ def test_without_a_table_there_are_no_curves_and_without_seconds_no_table_of_the
     assert section(ground_of({"asng": [bare]}), Figures().save) == []
     timeless = search("asng", 0, [0.9], wall_seconds=None)
     assert "equal seconds" not in texts(section(ground_of({"asng": [timeless]}), Figures().save))
+
+
+def test_the_legend_below_long_labels_lies_inside_the_figure():
+    labels = [f"asng, half warm-up and {count} paths a weight step" for count in range(10)]
+    groups = {label: [search(label, 0, [0.5, 0.9])] for label in labels}
+    figure = anytime(ground_of(groups))
+    figure.draw_without_rendering()
+    box = figure.legends[0].get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.x1

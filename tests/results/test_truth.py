@@ -190,6 +190,15 @@ def test_each_space_within_a_ground_has_its_own_chance_and_optimum():
     assert "random architecture (asng, no none)" in table_with(of_cifar10(ground_of(groups)), "mean rank")
 
 
+def test_a_row_about_a_space_names_the_fewer_searches_and_calls_many_the_others():
+    column = "table_cifar10_test_accuracy"
+    smaller = json.dumps({column: {**REFERENCE[column], "random_mean": 0.9}})
+    groups = {f"asng, {count} samples": [search("asng", 0, [0.93])] for count in (2, 4, 6, 8)}
+    groups["asng, no none"] = [search("asng", 0, [0.93], table_reference=smaller)]
+    rows = table_with(of_cifar10(ground_of(groups)), "mean rank")
+    assert {"random architecture (of the others)", "random architecture (asng, no none)"} <= set(rows)
+
+
 def test_labels_stay_what_they_are_whatever_they_hold():
     blocks = of_cifar10(ground_of({"as*ng [a](b)": [search("asng", 0, [0.9])]}))
     assert r"as\*ng \[a\](b)" in table_with(blocks, "mean rank")
