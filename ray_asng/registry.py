@@ -82,6 +82,7 @@ methods = Registry(
     "method",
     {
         "asng": "ray_asng.optimizers.asng:ASNG",
+        "wa_asng": "ray_asng.optimizers.wa_asng:WeightAdaptingASNG",
         "sng": "ray_asng.optimizers.sng:SNG",
         "natural_adam": "ray_asng.optimizers.natural_adam:NaturalAdam",
         "reinforce": "ray_asng.optimizers.reinforce:REINFORCE",

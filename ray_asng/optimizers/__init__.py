@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from ray_asng.optimizers.rsps import RSPS
     from ray_asng.optimizers.snas import SNAS
     from ray_asng.optimizers.sng import SNG
+    from ray_asng.optimizers.wa_asng import WeightAdaptingASNG
 
 _HOMES = {
     "ASNG": "asng",
     "SNG": "sng",
+    "WeightAdaptingASNG": "wa_asng",
     "NaturalAdam": "natural_adam",
     "REINFORCE": "reinforce",
     "RegularizedEvolution": "evolution",
@@ -67,6 +69,7 @@ __all__ = [
     "RegularizedEvolution",
     "SamplingOptimizer",
     "SecondOrderDARTS",
+    "WeightAdaptingASNG",
 ]
 
 

@@ -27,6 +27,7 @@ from ray.tune.utils import merge_dicts
 from ray_asng import registry
 from ray_asng.optimizers.base import Proposal, SamplingOptimizer
 from ray_asng.raytune.domains import ParamSpace
+from ray_asng.raytune.search_defaults import asng_defaults
 from ray_asng.space import Architecture, Value
 
 logger = logging.getLogger(__name__)
@@ -34,18 +35,6 @@ logger = logging.getLogger(__name__)
 STATE_FORMAT = 1
 
 _MODES = ("min", "max")
-
-# Results that a step learns from, in multiples of the fresh ones.
-_REUSED = 8
-
-# Fresh results of a step, and how far signal must exceed noise: successive steps share results, so they agree more
-# than independent ones do, for which 1.5 was published. Where numbers are searched, both are more careful, for a
-# deviation that has shrunk too early hardly grows again.
-_SAMPLES, _SNR_THRESHOLD = 4, 2.0
-_SAMPLES_OF_NUMBERS, _SNR_THRESHOLD_OF_NUMBERS = 6, 3.0
-
-# Numbers begin with the deviation of a uniform draw.
-_INITIAL_SIGMA = 1.0 / math.sqrt(12.0)
 
 
 class ASNGSearch(Searcher):
@@ -62,9 +51,10 @@ class ASNGSearch(Searcher):
         evaluated_rewards: the metric of each of these, which are then not tried again.
         seed: of the proposals; drawn if None.
         method: "asng", the name of another sampling method, or a function (space, seed, **method_options) to one.
-        method_options: of the method; by default, for ASNG, those of this module.
+        method_options: of the method; by default, for ASNG, those of `search_defaults`.
         samples: results for one step [lambda]. By default, for ASNG, 4, or 6 where numbers are searched, or the root of
-            the number of concurrent trials if that is more; the method's own for others.
+            the number of concurrent trials if that is more; the method's own for others. From 25 on, ASNG is `wa_asng`,
+            unless `method_options` say what to `reuse`.
         retries: a point that was tried already is drawn again at most so often. 0 evaluates points again, which suits
             objectives with much noise.
 
@@ -150,14 +140,7 @@ class ASNGSearch(Searcher):
         method, options = settings["method"], settings["method_options"]
         samples = settings["samples"]
         if method == "asng":
-            is_mixed = bool(params.space.numeric)
-            samples = samples or max(_SAMPLES_OF_NUMBERS if is_mixed else _SAMPLES, round(math.sqrt(self._concurrent)))
-            options = {
-                "reuse": _REUSED * samples,
-                "snr_threshold": _SNR_THRESHOLD_OF_NUMBERS if is_mixed else _SNR_THRESHOLD,
-                "initial_sigma": _INITIAL_SIGMA,
-                **(options or {}),
-            }
+            method, samples, options = asng_defaults(params.space, self._concurrent, samples, options or {})
         try:
             optimizer = registry.methods.resolve(method)(params.space, settings["seed"], **(options or {}))
         except TypeError as error:

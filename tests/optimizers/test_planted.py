@@ -23,6 +23,7 @@ from ray_asng.optimizers import (
     RegularizedEvolution,
     SamplingOptimizer,
     SecondOrderDARTS,
+    WeightAdaptingASNG,
 )
 from ray_asng.search import Search
 from ray_asng.settings import SearchSettings
@@ -110,6 +111,7 @@ METHODS = {
     # Told of two paths at a time, its default, ASNG goes on jumping in so small a space: at the end of one search in
     # five the mode is off by a decision.
     "asng": (partial(ASNG, samples=16), 100),
+    "wa_asng": (WeightAdaptingASNG, 60),
     "sng": (partial(SNG, samples=8), 200),
     "natural_adam": (partial(NaturalAdam, **LARGE, samples=4), 150),
     "reinforce": (partial(REINFORCE, **LARGE, samples=8), 150),

@@ -11,6 +11,7 @@ from ray import tune
 from ray.tune.search import ConcurrencyLimiter, Repeater
 
 from ray_asng.optimizers import RandomSearch
+from ray_asng.optimizers.wa_asng import WeightAdaptingASNG
 from ray_asng.raytune.searcher import ASNGSearch
 
 SPACE = {"op": tune.choice(["a", "b", "c"]), "net": {"width": tune.randint(1, 9), "depth": 3}, "lr": tune.uniform(0, 1)}
@@ -221,9 +222,10 @@ def test_trials_that_were_out_when_the_state_was_saved_can_be_completed_after_a_
     assert set(restored._live) == {"c", "d"}
 
 
-def test_the_state_after_1000_trials_is_below_100_kb(tmp_path):
+@pytest.mark.parametrize("samples", [None, 32])
+def test_the_state_after_1000_trials_is_below_100_kb(samples, tmp_path):
     space = {f"p{index}": tune.choice(list("abcde")) for index in range(60)}
-    searcher = ASNGSearch(space, metric="loss", mode="min", seed=0)
+    searcher = ASNGSearch(space, metric="loss", mode="min", seed=0, samples=samples)
     for number in range(1000):
         config = searcher.suggest(f"trial_{number:05}")
         searcher.on_trial_complete(trial_id=f"trial_{number:05}", result={"loss": list(config.values()).count("a")})
@@ -275,6 +277,22 @@ def test_the_default_number_of_results_for_a_step_grows_with_concurrency():
     ConcurrencyLimiter(many, max_concurrent=100)
     few.suggest("t"), many.suggest("t")
     assert (few._samples, many._samples) == (6, 10)
+
+
+def test_large_batches_adapt_the_weights_of_ranks_unless_results_are_reused():
+    small, large, reusing = search(samples=24), search(samples=25), search(samples=25, method_options={"reuse": 50})
+    for searcher in (small, large, reusing):
+        searcher.suggest("t")
+    kinds = [isinstance(searcher._optimizer, WeightAdaptingASNG) for searcher in (small, large, reusing)]
+    assert kinds == [False, True, False]
+
+
+def test_a_large_batch_search_goes_on_bit_for_bit_from_its_state(tmp_path):
+    saved, restored = search(samples=25), ASNGSearch()
+    run(saved, 90)
+    saved.save(str(tmp_path / "state"))
+    restored.restore(str(tmp_path / "state"))
+    assert run(saved, 60, 90) == run(restored, 60, 90)
 
 
 def test_a_repeater_gives_the_mean_of_its_repeats():
