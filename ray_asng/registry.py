@@ -89,8 +89,14 @@ methods = Registry(
         "evolution": "ray_asng.optimizers.evolution:RegularizedEvolution",
         "random_search": "ray_asng.optimizers.random_search:RandomSearch",
         "rsps": "ray_asng.optimizers.rsps:RSPS",
+        "spos": "ray_asng.optimizers.spos:SPOS",
+        "fairnas": "ray_asng.optimizers.fairnas:FairNAS",
         "darts": "ray_asng.optimizers.darts:DARTS",
         "darts_2nd": "ray_asng.optimizers.darts_2nd:SecondOrderDARTS",
+        "darts_es": "ray_asng.optimizers.darts_es:EarlyStoppedDARTS",
+        "darts_pt": "ray_asng.optimizers.darts_pt:DARTSPT",
+        "sdarts_rs": "ray_asng.optimizers.sdarts:SDARTSRandom",
+        "sdarts_adv": "ray_asng.optimizers.sdarts:SDARTSAdversarial",
         "snas": "ray_asng.optimizers.snas:SNAS",
         "gdas": "ray_asng.optimizers.gdas:GDAS",
         "gaea": "ray_asng.optimizers.gaea:GAEA",
@@ -99,7 +105,13 @@ methods = Registry(
     },
 )
 tables = Registry("table", {"nasbench201": "ray_asng.tabular.nasbench201:NASBench201Table"})
-spaces = Registry("space", {"nasbench201": "ray_asng.supernets.nasbench201:NASBench201"})
+spaces = Registry(
+    "space",
+    {
+        "nasbench201": "ray_asng.supernets.nasbench201:NASBench201",
+        "enas_micro": "ray_asng.supernets.enas_micro:ENASMicro",
+    },
+)
 tasks = Registry(
     "task",
     {

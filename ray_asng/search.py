@@ -22,6 +22,7 @@ from typing import Any, TypeAlias
 import torch
 
 from ray_asng.device_memory import explained_when_out_of_memory, peak_memory_bytes
+from ray_asng.final_ranking import final_architecture
 from ray_asng.nested import map_tensors
 from ray_asng.optimizers.base import MixingOptimizer, Optimizer, SamplingOptimizer
 from ray_asng.passes import Passes
@@ -42,7 +43,6 @@ from ray_asng.tasks.base import Task
 Device: TypeAlias = torch.device | str
 
 STATE_FORMAT = 3
-_RANKING_EXAMPLES = 2048
 # Steps whose validation loss no method asks for are watched now and then, so that every epoch has one to report.
 _STEPS_BETWEEN_LOSSES = 10
 
@@ -189,7 +189,7 @@ class Search:
         self.epoch += 1
         self.optimizer.on_epoch_end(self.epoch, self.settings.epochs)
         if self.is_done:
-            self._final = self.optimizer.finalize(self._ranking_loss)
+            self._final = final_architecture(self)
         _, path_score = self.evaluate(self.architecture)
         if train.broken or not math.isfinite(valid.loss) or not math.isfinite(path_score):
             raise FloatingPointError(
@@ -251,16 +251,9 @@ class Search:
                 lambda inputs: self.outputs(inputs, architecture),
             )
 
-    def outputs(self, inputs: Any, architecture: Mapping[str, Value]) -> Any:
-        """Outputs of a path, in the present mode of the network, for inputs as the task gives them."""
-        return self._outputs(self.features(in_format(inputs, self._memory_format)), architecture)
-
-    def _ranking_loss(self, architecture: Mapping[str, Value]) -> float:
-        """What `finalize` ranks by: the loss on the same examples for every architecture, bounded in number."""
-        examples = min(self.task.size("valid"), _RANKING_EXAMPLES)
-        self.evaluations += 1
-        self.passes.forward += examples / self.settings.batch_size
-        return self.evaluate(architecture, examples=examples)[0]
+    def outputs(self, inputs: Any, way: Way) -> Any:
+        """Outputs of one way of running the network, in its present mode, for inputs as the task gives them."""
+        return self._outputs(self.features(in_format(inputs, self._memory_format)), way)
 
     def batch(self, split: str) -> tuple[Any, torch.Tensor]:
         """The next augmented batch of `split`, 'train' or 'valid', laid out in the memory format of the search."""

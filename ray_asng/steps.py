@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ray_asng.final_ranking import first_examples
 from ray_asng.optimizers.base import MixingOptimizer, Proposal, SamplingOptimizer, Weights
 from ray_asng.optimizers.one_hot import OneHot
 from ray_asng.shared_features import SharedFeatures
-from ray_asng.supernets.evaluation import buffers_kept
+from ray_asng.supernets.evaluation import buffers_kept, scoring
 from ray_asng.supernets.supernet import StraightThrough, Way
-from ray_asng.tally import Tally
+from ray_asng.tally import Tally, score_split
 
 if TYPE_CHECKING:
     from ray_asng.search import Search
@@ -33,6 +34,12 @@ class SampledSteps:
                 f"ranks; got {self.samples}"
             )
         self.weight_samples = search.settings.weight_samples or self.samples
+        if self.weight_samples % optimizer.round_size:
+            raise ValueError(
+                f"a weight step of {type(optimizer).__name__} has rounds of {optimizer.round_size} paths, so that it "
+                f"trains all options alike; got {self.weight_samples} paths. Leave samples and weight_samples unset, "
+                f"or set weight_samples to a multiple of {optimizer.round_size}"
+            )
         fewest = min(self.samples, self.weight_samples)
         if len(search.devices) > fewest:
             name = "samples" if fewest == self.samples else "weight_samples"
@@ -127,6 +134,16 @@ class MixedSteps:
             self._tally.add(loss, score, len(targets))
         return loss
 
+    def evaluate(self, weights: Weights) -> float:
+        """Loss of the mixture on the examples of the validation split by which architectures are ranked at the end."""
+        search, way = self.search, _way(weights)
+        examples = first_examples(search)
+        with scoring(search.supernet):
+            loss, _ = score_split(search.task, "valid", examples, lambda inputs: search.outputs(inputs, way))
+        search.evaluations += 1
+        search.passes.forward += search.supernet.passes * examples / search.settings.batch_size
+        return loss
+
     def weight_direction(
         self, parameters: Sequence[torch.nn.Parameter], gradients: Sequence[torch.Tensor]
     ) -> list[torch.Tensor]:
@@ -156,7 +173,9 @@ class MixedSteps:
         """The mixture on one training batch."""
         inputs, targets = self.search.batch("train")
         self._batches = {"train": (inputs, targets)}
-        way = _way(self.optimizer.weights_for_training())
+        with buffers_kept(self.buffers):
+            weights = self.optimizer.weights_for_step(self)
+        way = _way(weights)
         loss, score = self.search.loss_and_score(self.search.features(inputs), targets, way)
         if loss.requires_grad:
             loss.backward()  # type: ignore[no-untyped-call]

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -239,3 +240,67 @@ def test_weights_by_the_draw_matter_only_where_results_are_late(searches):
             panel.simulate(search_task(searches, way, evaluations=80)) for way in late.ways(workers).values()
         )
         assert ((plain.at, plain.values) == (by_draw.at, by_draw.values)) is is_same
+
+
+@pytest.fixture
+def toy(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import toy_sensitivity
+
+    return toy_sensitivity
+
+
+@pytest.fixture
+def toy_runs(toy):
+    import toy_runs
+
+    return toy_runs
+
+
+def iterations_of(toy, *rows, limit=100):
+    return toy.Iterations(np.array(rows, dtype=float), limit)
+
+
+def test_quartiles_of_finished_runs_are_those_of_numpy(toy):
+    values = np.random.default_rng(0).uniform(size=(3, 20))
+    shares = (0.25, 0.5, 0.75)
+    np.testing.assert_allclose(toy.quantiles(values, shares), np.quantile(values, shares, axis=1))
+
+
+def test_a_quartile_that_a_failed_run_takes_part_in_ends_at_the_limit(toy):
+    found = iterations_of(toy, [1, 2, 3, np.inf], [4, 5, np.inf, np.inf])
+    assert found.failures == [1, 2]
+    assert found.quartiles().tolist() == [[1.75, 2.5, 100.0], [4.75, 100.0, 100.0]]
+
+
+def test_the_worst_median_over_the_best_is_a_bound_once_a_failed_run_takes_part_in_it(toy):
+    finished = toy.worst_over_best(iterations_of(toy, [10] * 5, [30] * 4 + [np.inf]))
+    assert (finished.value, finished.is_bound) == (3.0, False)
+    failed = toy.worst_over_best(iterations_of(toy, [10] * 5, [30] * 2 + [np.inf] * 3))
+    assert (failed.value, failed.is_bound) == (10.0, True)
+    assert (failed.low, failed.high) == (3.0, 10.0)
+
+
+def test_every_method_solves_a_small_toy_and_the_same_setting_twice_alike(toy_runs):
+    settings = [toy_runs.Setting(method, 0.05, 0.5, 0, 4, 3, 2000) for method in toy_runs.METHODS]
+    runs = [toy_runs.simulate(setting) for setting in settings]
+    assert all(run.is_solved and 1 < run.iterations < 2000 for run in runs)
+    assert [toy_runs.simulate(setting).iterations for setting in settings] == [run.iterations for run in runs]
+
+
+def test_a_run_that_reaches_the_limit_has_failed(toy_runs):
+    run = toy_runs.simulate(toy_runs.Setting("asng", 0.005, 1.0, 0, 30, 5, 20))
+    assert (run.is_solved, run.iterations) == (False, 20)
+
+
+def test_toys_that_are_solved_once_are_not_solved_again(toy_runs, tmp_path, monkeypatch):
+    settings = [toy_runs.Setting("sng", 0.05, 0.5, seed, 4, 3, 500) for seed in range(3)]
+    toy_runs.KeptRuns(tmp_path / "runs.parquet").complete(settings[:2], 1)
+    made = []
+    monkeypatch.setattr(
+        toy_runs, "simulate", lambda given, simulate=toy_runs.simulate: made.append(given) or simulate(given)
+    )
+    again = toy_runs.KeptRuns(tmp_path / "runs.parquet")
+    again.complete(settings, 1)
+    assert made == settings[2:]
+    assert set(toy_runs.KeptRuns(tmp_path / "runs.parquet").runs) == set(settings)

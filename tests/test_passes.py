@@ -11,10 +11,12 @@ from ray_asng.search import Search
 from ray_asng.settings import SearchSettings
 
 SMALL = {"space_options": {"width": 4, "cells": 1}, "batch_size": 16, "train_fraction": 0.95, "seed": 0}
+FEW = {name: {"candidates": 5} for name in ("random_search", "rsps")}
+FEW |= {name: {"population": 3, "generations": 2, "crossovers": 1, "mutations": 1} for name in ("spos", "fairnas")}
 
 
 def build(method="asng", **settings):
-    options = {"candidates": 5} if method in ("random_search", "rsps") else {}
+    options = FEW.get(method, {})
     return SearchConfig.from_mapping({**SMALL, "method": method, "method_options": options, **settings}).build_search()
 
 

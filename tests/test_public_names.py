@@ -23,7 +23,7 @@ TOP = (
     *("registry", "tasks"),
 )
 OPTIMIZERS = (
-    *("ASNG", "SNG", "NaturalAdam", "REINFORCE", "RegularizedEvolution", "RandomSearch", "RSPS"),
+    *("ASNG", "SNG", "NaturalAdam", "REINFORCE", "RegularizedEvolution", "RandomSearch", "RSPS", "SPOS", "FairNAS"),
     *("DARTS", "SecondOrderDARTS", "SNAS", "GDAS", "GAEA", "GAEAGDAS", "DrNAS"),
 )
 CONFIG_KEYS = {

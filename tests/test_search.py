@@ -28,10 +28,12 @@ SMALL = {
     "epochs": 4,
     "method_options": {},
 }
+FEW = {name: {"candidates": 5} for name in ("random_search", "rsps")}
+FEW |= {name: {"population": 3, "generations": 2, "crossovers": 1, "mutations": 1} for name in ("spos", "fairnas")}
 
 
 def build(method="asng", seed=0, **settings):
-    options = {"candidates": 5} if method in ("random_search", "rsps") else {}
+    options = FEW.get(method, {})
     return SearchConfig.from_mapping(
         {**SMALL, "method": method, "seed": seed, "method_options": options, **settings}
     ).build_search()

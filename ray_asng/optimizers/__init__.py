@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from ray_asng.optimizers.base import Cost, MixingOptimizer, Optimizer, Proposal, SamplingOptimizer
     from ray_asng.optimizers.darts import DARTS
     from ray_asng.optimizers.darts_2nd import SecondOrderDARTS
+    from ray_asng.optimizers.darts_es import EarlyStoppedDARTS
+    from ray_asng.optimizers.darts_pt import DARTSPT
     from ray_asng.optimizers.drnas import DrNAS
     from ray_asng.optimizers.evolution import RegularizedEvolution
+    from ray_asng.optimizers.fairnas import FairNAS
     from ray_asng.optimizers.gaea import GAEA
     from ray_asng.optimizers.gaea_gdas import GAEAGDAS
     from ray_asng.optimizers.gdas import GDAS
@@ -22,8 +25,10 @@ if TYPE_CHECKING:
     from ray_asng.optimizers.random_search import RandomSearch
     from ray_asng.optimizers.reinforce import REINFORCE
     from ray_asng.optimizers.rsps import RSPS
+    from ray_asng.optimizers.sdarts import SDARTSAdversarial, SDARTSRandom
     from ray_asng.optimizers.snas import SNAS
     from ray_asng.optimizers.sng import SNG
+    from ray_asng.optimizers.spos import SPOS
     from ray_asng.optimizers.wa_asng import WeightAdaptingASNG
 
 _HOMES = {
@@ -35,8 +40,14 @@ _HOMES = {
     "RegularizedEvolution": "evolution",
     "RandomSearch": "random_search",
     "RSPS": "rsps",
+    "SPOS": "spos",
+    "FairNAS": "fairnas",
     "DARTS": "darts",
     "SecondOrderDARTS": "darts_2nd",
+    "EarlyStoppedDARTS": "darts_es",
+    "DARTSPT": "darts_pt",
+    "SDARTSRandom": "sdarts",
+    "SDARTSAdversarial": "sdarts",
     "SNAS": "snas",
     "GDAS": "gdas",
     "GAEA": "gaea",
@@ -52,6 +63,7 @@ _HOMES = {
 __all__ = [
     "ASNG",
     "DARTS",
+    "DARTSPT",
     "GAEA",
     "GAEAGDAS",
     "GDAS",
@@ -59,14 +71,19 @@ __all__ = [
     "RSPS",
     "SNAS",
     "SNG",
+    "SPOS",
     "Cost",
     "DrNAS",
+    "EarlyStoppedDARTS",
+    "FairNAS",
     "MixingOptimizer",
     "NaturalAdam",
     "Optimizer",
     "Proposal",
     "RandomSearch",
     "RegularizedEvolution",
+    "SDARTSAdversarial",
+    "SDARTSRandom",
     "SamplingOptimizer",
     "SecondOrderDARTS",
     "WeightAdaptingASNG",

@@ -60,15 +60,21 @@ class Cost:
 class Optimizer(ABC):
     """What both kinds share. Subclass `SamplingOptimizer` or `MixingOptimizer`, not this.
 
-    `convergence_limit`, `finalize`, `reseed`, `on_epoch_end`, `cost` and `metrics` are hooks: they do next to nothing
-    and are there to be replaced.
+    `convergence_limit`, `finalize`, `finalists`, `reseed`, `on_epoch_end`, `cost` and `metrics` are hooks: they do
+    next to nothing and are there to be replaced.
 
     Attributes:
         architecture_every: weight steps for one architecture step of the search loop.
+        ranking_batches: validation batches that a loss for `finalists` is the mean over; by default as many as make
+            2048 examples, at most the whole split.
+        recalibration_batches: training batches by which each architecture that is ranked at the end gets running
+            statistics of its own, where batch norms keep any; with 0 they use those of each validation batch.
     """
 
     space: SearchSpace
     architecture_every: int = 1
+    ranking_batches: int | None = None
+    recalibration_batches: int = 0
 
     @property
     @abstractmethod
@@ -96,6 +102,14 @@ class Optimizer(ABC):
         """The architecture that the search returns; methods that rank or project at the end use `evaluate`."""
         return self.most_likely()
 
+    def finalists(self, evaluate: Evaluate) -> list[Architecture]:
+        """Architectures of which the search returns the best one by its loss on the whole validation split.
+
+        By default there is one, that of `finalize`, and nothing is left to compare. Methods that rank in two stages
+        return the best of the first stage, the best first.
+        """
+        return [self.finalize(evaluate)]
+
     def reseed(self, seed: int) -> None:
         """Draw from a new random stream from now on, if the method draws at all.
 
@@ -116,10 +130,12 @@ class SamplingOptimizer(Optimizer):
     Attributes:
         samples: proposals for one update that the search loop draws unless told otherwise.
         least_samples: fewer than these teach the method nothing.
+        round_size: proposals of one `ask` that belong together; a weight step has a multiple of so many paths.
     """
 
     samples: int = 2
     least_samples: int = 1
+    round_size: int = 1
 
     @property
     def cost(self) -> Cost:
@@ -142,7 +158,7 @@ class SamplingOptimizer(Optimizer):
 
 
 class Problem(Protocol):
-    """What a mixing optimizer may ask of the search during an architecture step."""
+    """What a mixing optimizer may ask of the search, during either step."""
 
     @property
     def parameters(self) -> Sequence[torch.nn.Parameter]:
@@ -154,6 +170,9 @@ class Problem(Protocol):
 
     def loss(self, weights: Weights, split: str) -> torch.Tensor:
         """Loss (a scalar with its graph) of the mixture on this step's batch of `split`: 'train' or 'valid'."""
+
+    def evaluate(self, weights: Weights) -> float:
+        """Loss of the mixture, without gradient, on a fixed part of the validation split: up to 2048 examples."""
 
 
 class MixingOptimizer(Optimizer):
@@ -168,6 +187,14 @@ class MixingOptimizer(Optimizer):
     @abstractmethod
     def weights_for_training(self) -> dict[str, torch.Tensor]:
         """Decision name -> (K,) mixing weights, without gradient, for the next step of the supernet's weights."""
+
+    def weights_for_step(self, problem: Problem) -> dict[str, torch.Tensor]:
+        """What the weight step about to be made runs: a hook for methods that choose it by losses.
+
+        By default `weights_for_training()`, which remains what the method mixes by at other times. The problem's
+        'train' batch is the one that the step is made on.
+        """
+        return self.weights_for_training()
 
     @abstractmethod
     def architecture_step(self, problem: Problem) -> float:

@@ -56,6 +56,8 @@ class SecondOrderDARTS(DARTS):
         Returns:
             The validation loss at the unrolled weights.
         """
+        if self.monitor.is_due:
+            self.monitor.measure(problem.loss(self._mixture(), "valid"), list(self.logits.values()))
         loss, gradients = unrolled_gradient(problem, self.logits)
         self._state.step(gradients)
         return loss

@@ -18,6 +18,7 @@ from torch import nn
 from ray_asng.space import Architecture, Categorical, Decision, SearchSpace, Value, nearest
 from ray_asng.supernets.choice import Hard, Mixture, One, OneOf, Run
 from ray_asng.supernets.elastic.base import Elastic
+from ray_asng.supernets.elastic.partial import Partial
 from ray_asng.supernets.elastic.repeat import Repeat
 from ray_asng.supernets.places import decided_inside
 from ray_asng.supernets.value_choice import Choice, Derived, Number, ValueChoice, largest
@@ -74,6 +75,7 @@ class Supernet(nn.Module):
         self.values: dict[str, list[Choice]] = {}
         self._derived: list[Derived] = []
         self._repeats = {path: part for path, part in module.named_modules() if isinstance(part, Repeat)}
+        self._partials = {path: part for path, part in module.named_modules() if isinstance(part, Partial)}
         self._places: dict[str, list[str]] = {}
         self._decisions: dict[str, Decision] = {}
         self._find_choices()
@@ -143,7 +145,7 @@ class Supernet(nn.Module):
         return [self._path_in_child(path, indices) for path in reached]
 
     def _skipped(self, architecture: Mapping[str, Value]) -> tuple[str, ...]:
-        """What the paths of modules begin with that do not run: other options, and blocks beyond a depth."""
+        """Beginnings of the paths of modules that do not run: other options, blocks beyond a depth, parts left out."""
         indices, values = self._chosen(architecture)
         with self._reading(values):
             skipped = [
@@ -151,10 +153,16 @@ class Supernet(nn.Module):
                 for path, repeat in self._repeats.items()
                 for block in range(len(repeat), largest(repeat.depth))
             ]
+            skipped += self._left_out()
         for name, index in indices.items():
             others = [option for option in range(len(self._option_index[name])) if option != index]
             skipped += [f"{outer}.candidates.{option}" for outer in self._places[name] for option in others]
         return tuple(f"{path}.".removeprefix(".") for path in skipped)
+
+    def _left_out(self) -> list[str]:
+        """Paths of what partial modules leave out at the present values."""
+        partials = self._partials.items()
+        return [f"{path}.{part}".removeprefix(".") for path, module in partials for part in module.unused()]
 
     def _path_in_child(self, path: str, indices: Mapping[str, int]) -> str:
         """Where an option was chosen, it stands in the place of its choice."""
@@ -301,6 +309,7 @@ class Supernet(nn.Module):
             # What copying finds in place of a choice, an expression or an elastic layer.
             chosen: dict[int, Any] = {id(derived): derived.now for derived in self._derived}
             chosen |= {id(choice): values[name] for name, choices in self.values.items() for choice in choices}
+            chosen |= {id(self.module.get_submodule(path)): None for path in self._left_out()}
             # Seen from the inside out, since an option may hold choices itself. The memo of deepcopy does the
             # replacing, so operations that were not chosen are never copied.
             for path, part in reversed(list(self.module.named_modules(remove_duplicate=False))):

@@ -1,10 +1,11 @@
 """The selective squared error: categories that say which squares count.
 
-Dimension letters: D categorical decisions, K options of each.
+Dimension letters: N samples, D categorical decisions, K options of each.
 
 References:
     Akimoto et al., "Adaptive Stochastic Natural Gradient Method for One-Shot Neural Architecture Search", ICML 2019,
-    the toy problem. Here without its noise z, which `Noisy` or a test may add.
+    the toy problem. Here without its noise z, which `Noisy` may add; with it, and with x as shared weights that are
+    trained by gradients, it is `ray_asng.supernets.toy`.
 """
 
 from __future__ import annotations
@@ -55,5 +56,25 @@ class SelectiveSquaredError(Formula):
 
     def formula(self, options: Ints, coordinates: Floats) -> float:
         """See the class; `coordinates` are (D * K,) values x_dk, decision after decision."""
-        chosen = coordinates.reshape(self.length, self.options)[np.arange(self.length), options]
-        return float(np.sum(options / self.options + chosen**2))
+        return float(self.losses(options[None], coordinates.reshape(self.length, self.options))[0])
+
+    def losses(self, options: Ints, x: Floats) -> Floats:
+        """(N,) losses of (N, D) option indices that share one (D, K) x."""
+        chosen = np.take(x, self._places(options))
+        losses: Floats = (options / self.options + chosen**2).sum(axis=1)
+        return losses
+
+    def gradient(self, options: Ints, x: Floats) -> Floats:
+        """(D, K) gradient by x of the mean of `losses`; 0 where no sample chose."""
+        slopes = np.zeros(x.size)
+        for places in self._places(options):
+            slopes[places] += 2.0 / len(options) * np.take(x, places)
+        return slopes.reshape(x.shape)
+
+    def _places(self, options: Ints) -> Ints:
+        """(N, D) where the chosen x_dk lie in x made flat."""
+        return self._rows + options
+
+    @cached_property
+    def _rows(self) -> Ints:
+        return np.arange(self.length) * self.options

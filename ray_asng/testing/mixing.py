@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,11 @@ class PlantedProblem:
         total = torch.stack([weights[name] @ cost.to(weights[name]) for name, cost in self.costs.items()]).sum()
         return total * (1.0 + self.parameters[0] ** 2)
 
+    def evaluate(self, weights: Mapping[str, torch.Tensor]) -> float:
+        """The same loss without graph."""
+        with torch.no_grad():
+            return float(self.loss(weights, "valid"))
+
     def expected_cost(self, optimizer: MixingOptimizer) -> float:
         """Mean cost of an option under the probabilities, summed over decisions."""
         rows = optimizer.probabilities
@@ -55,9 +60,14 @@ def check_weights(weights: Mapping[str, torch.Tensor], rows: Mapping[str, torch.
 
 
 def check_mixing(subject: Subject) -> None:
-    """Check `weights_for_training`, `architecture_step` and the direction of learning."""
-    with global_randomness_untouched("weights_for_training, architecture_step and finalize"):
-        _check_training_weights(subject)
+    """Check `weights_for_training`, `weights_for_step`, `architecture_step` and the direction of learning."""
+    with global_randomness_untouched("weights_for_training, weights_for_step, architecture_step and finalize"):
+        _check_training_weights(
+            subject, "weights_for_training()", lambda optimizer, _: optimizer.weights_for_training()
+        )
+        _check_training_weights(
+            subject, "weights_for_step(problem)", lambda optimizer, problem: optimizer.weights_for_step(problem)
+        )
         _check_step(subject)
 
 
@@ -76,16 +86,18 @@ def advance(optimizer: MixingOptimizer, steps: int) -> list[dict[str, Any]]:
 
 
 def draw(optimizer: MixingOptimizer) -> dict[str, torch.Tensor]:
-    """Copies of the weights for training."""
-    return {name: row.clone() for name, row in optimizer.weights_for_training().items()}
+    """Copies of the weights for a step."""
+    problem = PlantedProblem(optimizer.space)
+    return {name: row.clone() for name, row in optimizer.weights_for_step(problem).items()}
 
 
-def _check_training_weights(subject: Subject) -> None:
-    checked = "weights_for_training()"
-    optimizer = subject.new()
+def _check_training_weights(
+    subject: Subject, checked: str, weights_of: Callable[[MixingOptimizer, PlantedProblem], Mapping[str, torch.Tensor]]
+) -> None:
+    optimizer, problem = subject.new(), PlantedProblem(subject.space)
     with no_error(checked, mend="return a dict from decision to a (K,) tensor"):
-        weights = optimizer.weights_for_training()
-    check_weights(weights, PlantedProblem(subject.space).costs, checked)
+        weights = weights_of(optimizer, problem)
+    check_weights(weights, problem.costs, checked)
     if any(row.requires_grad for row in weights.values()):
         fail(checked, expected="tensors without graph", got="some that require a gradient", mend="detach them")
     before = {name: np.array(row) for name, row in optimizer.probabilities.items()}
@@ -101,7 +113,7 @@ def _check_step(subject: Subject) -> None:
     before, weight = problem.expected_cost(optimizer), problem.parameters[0].detach().clone()
     checked = "architecture_step(problem)"
     for _ in range(_LEARNING_STEPS):
-        optimizer.weights_for_training()
+        optimizer.weights_for_step(problem)
         with no_error(checked, mend="use problem.loss(weights, split), problem.parameters, problem.learning_rate only"):
             loss = optimizer.architecture_step(problem)
         if type(loss) is not float or not math.isfinite(loss):

@@ -35,7 +35,11 @@ HillClimber = example("own_method").HillClimber
 # The tables. Methods run with their defaults unless a line here says otherwise.
 # In searches each candidate of a ranking costs a pass over validation data.
 METHODS = {name: {"candidates": 5} for name in ("random_search", "rsps")}
-SPACES = {"nasbench201": [{"width": 4, "cells": 1}, {"width": 4, "cells": 1, "affine": True}]}
+METHODS |= {name: {"population": 3, "generations": 2, "crossovers": 1, "mutations": 1} for name in ("spos", "fairnas")}
+SPACES = {
+    "nasbench201": [{"width": 4, "cells": 1}, {"width": 4, "cells": 1, "affine": True}],
+    "enas_micro": [{"width": 2, "cells": 4}],
+}
 TASKS = {
     "digits": lambda folder: {},
     "cifar10": lambda folder: {"data_dir": folder},

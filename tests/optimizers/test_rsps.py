@@ -48,12 +48,35 @@ def test_what_was_told_does_not_decide():
     assert all(np.ptp(row) == 0.0 for row in method.probabilities.values())
 
 
+def test_the_best_ten_are_finalists_the_best_first():
+    seen = {}
+    finalists = RSPS(SPACE, seed=1, candidates=60).finalists(
+        lambda architecture: seen.setdefault(architecture, distance(architecture))
+    )
+    assert [distance(finalist) for finalist in finalists] == sorted(seen.values())[:10]
+    assert len(set(finalists)) == 10
+
+
+def test_every_round_draws_anew_and_sends_its_best():
+    method, stream, seen = RSPS(SPACE, seed=2, candidates=20, rounds=3, rescored=2), np.random.default_rng(2), []
+    finalists = method.finalists(lambda architecture: seen.append(architecture) or distance(architecture))
+    rounds = [dict.fromkeys(SPACE.sample(stream) for _ in range(20)) for _ in range(3)]
+    assert seen == list(dict.fromkeys(architecture for drawn in rounds for architecture in drawn))
+    assert set(finalists) == {best for drawn in rounds for best in sorted(drawn, key=distance)[:2]}
+
+
+@pytest.mark.parametrize("option", ["rounds", "batches", "rescored", "candidates"])
+def test_numbers_below_one_are_refused(option):
+    with pytest.raises(ValueError, match=option):
+        RSPS(SPACE, **{option: 0})
+
+
 def test_the_method_conforms():
     check_optimizer(RSPS)
 
 
 def test_the_sampling_methods_work_without_torch():
-    modules = [f"ray_asng.optimizers.{name}" for name in ("rsps", "evolution", "reinforce", "natural_adam")]
+    modules = [f"ray_asng.optimizers.{name}" for name in ("rsps", "spos", "fairnas", "evolution", "reinforce")]
     code = f"import sys, {', '.join(modules)}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False"]

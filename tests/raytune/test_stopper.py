@@ -14,11 +14,14 @@ from ray_asng.search import Search
 from ray_asng.settings import SearchSettings
 
 # So that the mixing methods decide within some seconds.
-OPTIONS = {name: {"learning_rate": 0.3} for name in ("darts", "darts_2nd", "snas", "gdas", "drnas")}
+DARTS_LIKE = ("darts", "darts_2nd", "darts_es", "darts_pt", "sdarts_rs", "sdarts_adv", "snas", "gdas", "drnas")
+OPTIONS = {name: {"learning_rate": 0.3} for name in DARTS_LIKE}
 OPTIONS |= {"gaea": {"learning_rate": 1.0}, "gaea_gdas": {"learning_rate": 0.3, "first_temperature": 1.0}}
+UNIFORM = ("random_search", "rsps", "spos", "fairnas")  # whose distribution stands still
 OPTIONS |= {name: {"candidates": 2} for name in ("random_search", "rsps")}
+OPTIONS |= {name: {"population": 2, "generations": 1, "crossovers": 0, "mutations": 0} for name in ("spos", "fairnas")}
 
-LEARNING = [name for name in registry.methods if name not in ("random_search", "rsps")]
+LEARNING = [name for name in registry.methods if name not in UNIFORM]
 
 
 def planted(good):
@@ -90,7 +93,7 @@ def test_a_search_by_any_method_that_learns_ends_once_it_has_collapsed(method):
     assert report["epoch"] < 40
 
 
-@pytest.mark.parametrize("method", ["random_search", "rsps"])
+@pytest.mark.parametrize("method", UNIFORM)
 def test_random_search_which_learns_no_distribution_is_never_ended(method):
     assert ended(method, planted(nn.Identity)(), SearchStopper(patience=1, convergence=0.01))[0] == ""
 

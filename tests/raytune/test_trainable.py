@@ -16,6 +16,8 @@ SMALL = {"space_options": {"width": 4, "cells": 1}, "steps_per_epoch": 3, "batch
 TIMES = {"samples_per_second", "wall_seconds", "device_seconds", "peak_memory_bytes"}
 FROM_TUNE = {"time_this_iter_s", "time_total_s", "time_since_restore", "timestamp", "date", "trial_id", "pid"}
 FROM_TUNE |= {"iterations_since_restore", "training_iteration", "hostname", "node_ip", "config"}
+FEW = {name: {"candidates": 2} for name in ("random_search", "rsps")}
+FEW |= {name: {"population": 2, "generations": 1, "crossovers": 0, "mutations": 0} for name in ("spos", "fairnas")}
 
 
 def rows(trainable, epochs):
@@ -59,7 +61,7 @@ def test_a_checkpoint_is_two_files_of_fixed_names_that_load_without_running_code
 )
 def test_the_state_in_a_checkpoint_does_not_grow_and_keeps_to_its_bound(tmp_path, method, weight_optimizer, moments):
     """Weights and their moments in 4 bytes each, 4 bytes an example, 2 KiB a tensor, and 64 KiB."""
-    options = {"candidates": 2} if method in ("random_search", "rsps") else {}
+    options = FEW.get(method, {})
     config = {**SMALL, "steps_per_epoch": 8, "train_fraction": 0.9, "method": method, "method_options": options}
     trainable = SearchTrainable({**config, "weight_optimizer": weight_optimizer})
     sizes = []
@@ -78,7 +80,7 @@ def test_the_state_in_a_checkpoint_does_not_grow_and_keeps_to_its_bound(tmp_path
 @pytest.mark.parametrize("method", list(registry.methods))
 def test_the_reports_in_a_checkpoint_keep_to_their_bound(tmp_path, method):
     """2 KiB and 8 bytes for each option an epoch."""
-    options = {"candidates": 2} if method in ("random_search", "rsps") else {}
+    options = FEW.get(method, {})
     trainable = SearchTrainable({**SMALL, "epochs": 4, "method": method, "method_options": options})
     num_options = sum(len(decision.options) for decision in trainable.search.space.categorical)
     for epoch in range(1, 5):

@@ -1,6 +1,6 @@
 """Layers whose widths follow choices: torch's layers, with a choice (or arithmetic on choices) where a width stands.
 
-And `Repeat`, as many modules in a row as a choice says.
+And `Repeat`, as many modules in a row as a choice says, and `Partial`, modules that leave out parts of themselves.
 
     >>> width = IntegerChoice(16, 64, step=8, name="width")
     >>> block = nn.Sequential(elastic.Linear(10, width), elastic.LayerNorm(width), nn.ReLU(), elastic.Linear(width, 2))
@@ -24,6 +24,7 @@ from ray_asng.supernets.elastic.convolution import (
 )
 from ray_asng.supernets.elastic.linear import Embedding, Linear
 from ray_asng.supernets.elastic.normalisation import BatchNorm1d, BatchNorm2d, LayerNorm
+from ray_asng.supernets.elastic.partial import Partial
 from ray_asng.supernets.elastic.repeat import Repeat
 
 __all__ = [
@@ -39,5 +40,6 @@ __all__ = [
     "Embedding",
     "LayerNorm",
     "Linear",
+    "Partial",
     "Repeat",
 ]
