@@ -19,7 +19,7 @@ from ray import tune
 
 from ray_asng.config import SearchConfig
 from ray_asng.raytune.resumable import Experiment, ray_session, results_and_report
-from ray_asng.raytune.retrain_trainable import CHECKPOINT_FILE, RetrainTrainable, build_retraining
+from ray_asng.raytune.retrain_trainable import CHECKPOINT_FILE, RetrainTrainable, build_retraining, space_options
 from ray_asng.raytune.state_file import load_state
 from ray_asng.raytune.stopper import SearchStopper
 from ray_asng.raytune.trainable import SearchTrainable
@@ -55,8 +55,8 @@ class Job:
         output: folder of everything it writes.
         methods: name -> number of seeds (0, 1, ...); none leaves searching out.
         config: what all searches have in common, as for `SearchTrainable`.
-        retraining: fields of `RetrainSettings`, and `space_options` over those of the searches; None leaves
-            retraining out.
+        retraining: fields of `RetrainSettings`, `space_options` over those of the searches, and `parameter_limit`, as
+            for `RetrainTrainable`; None leaves retraining out.
         retrain_seeds: retrainings of every architecture (seeds 0, 1, ...).
         architectures: what is retrained besides what the searches find, as JSON or in the notation of the space.
         random_architectures: how many uniformly drawn architectures are retrained for comparison.
@@ -88,7 +88,8 @@ class Job:
                 raise ValueError(f"method {method!r} needs at least one seed, got {seeds}")
             SearchConfig.from_mapping({**self.config, "method": method, "seed": 0})
         if self.retraining is not None:
-            recipe = {key: value for key, value in self.retraining.items() if key != "space_options"}
+            of_network = ("space_options", "parameter_limit")
+            recipe = {key: value for key, value in self.retraining.items() if key not in of_network}
             RetrainSettings.from_mapping(recipe)
         return SearchConfig.from_mapping({**self.config, "seed": 0})
 
@@ -114,7 +115,8 @@ class Job:
         ]
         if self.retraining is not None:
             example = {"architecture": dict(space.sample(rng))}
-            build_retraining(config, {"seed": 0, **self.retraining, "found": example}, task)
+            first = {"seed": 0, **self.retraining, "found": example}
+            build_retraining(config, {**first, "space_options": space_options(config, first, task)}, task)
         return Rehearsal(task.metric, given)
 
     def save(self) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,16 @@ from ray_asng.raytune.report_log import ReportLog
 from ray_asng.raytune.state_file import load_state, save_state
 from ray_asng.raytune.versions import versions
 from ray_asng.retrain import Retraining, RetrainSettings
+from ray_asng.settings import check_whole
 from ray_asng.space import Architecture, SearchSpace, nearest
 from ray_asng.supernets.supernet import Supernet
+from ray_asng.supernets.width_search import width_for_parameters
 from ray_asng.tasks.base import Task
 
 CHECKPOINT_FILE = "retraining.pt"
 
 _RECIPE = tuple(setting.name for setting in dataclasses.fields(RetrainSettings))
-_OWN = ("search", "found", "seed", "space_options")
+_OWN = ("search", "found", "seed", "space_options", "parameter_limit")
 
 
 class RetrainTrainable(tune.Trainable):
@@ -34,11 +37,13 @@ class RetrainTrainable(tune.Trainable):
 
     Keys of `config`: `search`, the config of the search (space, task, split, devices); `found`, what it found: a dict
     with `architecture` (decision name -> option), and for reports `method` and `seed`; `seed` of the retraining;
-    `space_options` over those of the search (`affine=True` by default where the space has it); and the fields of
+    `space_options` over those of the search (`affine=True` by default where the space has it); `parameter_limit`, with
+    which the child gets the largest `width` at which it has at most so many parameters; and the fields of
     `RetrainSettings`.
 
     Raises (in `setup`):
-        ValueError: an unknown key, or an architecture that is not of the space.
+        ValueError: an unknown key, an architecture that is not of the space, or a limit that no width keeps or that
+            stands beside a width.
     """
 
     @classmethod
@@ -55,7 +60,9 @@ class RetrainTrainable(tune.Trainable):
                 raise ValueError(f"unknown config key {key!r}{nearest(key, known)}")
         self.resolved = SearchConfig.from_mapping(config["search"])
         self.device = claim_devices(self.resolved, self.trial_resources)[0]
-        self.retraining, space = build_retraining(self.resolved, config, self.resolved.build_task(), self.device)
+        task = self.resolved.build_task()
+        config = {**config, "space_options": space_options(self.resolved, config, task)}
+        self.retraining, space = build_retraining(self.resolved, config, task, self.device)
         self.architecture: Architecture = space.architecture(config["found"]["architecture"])
         self._constant = self._describe(config, space)
         self._reported = ReportLog()
@@ -79,9 +86,7 @@ class RetrainTrainable(tune.Trainable):
             "architecture_graph": "" if graph is None else json.dumps(graph),
             "device": str(self.device),
             "versions": json.dumps(versions()),
-            "config_json": json.dumps(
-                {**config, "space_options": space_options(self.resolved, config)}, default=as_json, sort_keys=True
-            ),
+            "config_json": json.dumps(config, default=as_json, sort_keys=True),
         }
 
     def step(self) -> dict[str, Any]:
@@ -115,10 +120,13 @@ class RetrainTrainable(tune.Trainable):
 def build_retraining(
     search: SearchConfig, config: Mapping[str, Any], task: Task, device: torch.device | str = "cpu"
 ) -> tuple[Retraining, SearchSpace]:
-    """The retraining that the config of a `RetrainTrainable` describes, at its start, and the space it is from."""
+    """The retraining that the config of a `RetrainTrainable` describes, at its start, and the space it is from.
+
+    Its `space_options` are all that the child is built with over those of the search.
+    """
     seed = int(config["seed"])
     with drawing_from(torch.Generator().manual_seed(seed)):
-        supernet = Supernet(search.build_module(task, **space_options(search, config)))
+        supernet = Supernet(search.build_module(task, **config["space_options"]))
         architecture = supernet.space.architecture(config["found"]["architecture"])
         child = supernet.build_child(architecture)
     retraining = Retraining(
@@ -132,7 +140,22 @@ def build_retraining(
     return retraining, supernet.space
 
 
-def space_options(search: SearchConfig, config: Mapping[str, Any]) -> dict[str, Any]:
-    """What the child is built with over the options of the search: affine batch norm where the space knows it."""
-    has_affine = "affine" in inspect.signature(search.space_builder).parameters
-    return {**({"affine": True} if has_affine else {}), **config.get("space_options", {})}
+def space_options(search: SearchConfig, config: Mapping[str, Any], task: Task) -> dict[str, Any]:
+    """What the child is built with over the options of the search.
+
+    Affine batch norm where the space knows it, and the width where the number of parameters is limited.
+    """
+    known = inspect.signature(search.space_builder).parameters
+    options = {**({"affine": True} if "affine" in known else {}), **config.get("space_options", {})}
+    limit = config.get("parameter_limit")
+    if limit is None:
+        return options
+    if "width" not in known or "width" in options:
+        raise ValueError(
+            f"parameter_limit={limit!r} finds the width of the network, so the space must have one "
+            f"({name_of(search.space)} has the options {sorted(known)}) and the retraining's space_options must not; "
+            f"they are {options}"
+        )
+    check_whole("parameter_limit", limit, 1)
+    build = partial(search.build_module, task, **options)
+    return {**options, "width": width_for_parameters(build, config["found"]["architecture"], limit)}
