@@ -13,6 +13,7 @@ from ray_asng import Architecture, OneOf, Supernet
 from ray_asng.registry import methods
 from ray_asng.search import Search
 from ray_asng.settings import SearchSettings
+from ray_asng.supernets.enas_micro import ENASMicro
 from ray_asng.supernets.nasbench201 import NASBench201
 from ray_asng.tasks.augmentation import Augmentation
 from ray_asng.tasks.image_task import ImageTask
@@ -47,6 +48,7 @@ CASES = {
     "nasbench201 C=8 N=1 16x16": Case(NASBench201, 8, 1, 16, 200),
     "nasbench201 C=16 N=5 32x32": Case(NASBench201, 16, 5, 32, 20),
     "depth-wise C=16 N=2 32x32": Case(DepthwiseNetwork, 16, 2, 32, 20),
+    "enas_micro C=16 8 cells 32x32": Case(ENASMicro, 16, 8, 32, 20),
 }
 SMOKE = {"nasbench201 C=8 N=1 16x16": Case(NASBench201, 8, 1, 16, 3)}
 
@@ -76,23 +78,23 @@ def make_search(
 
 
 def largest(supernet: Supernet) -> Architecture:
-    """The architecture whose every decision takes the option with the most weights."""
+    """The architecture whose every decision takes the option with the most weights, and whose values are the first."""
 
     def weights(choice: OneOf, index: int) -> int:
         return sum(parameter.numel() for parameter in choice.candidates[index].parameters())
 
-    return supernet.space.architecture(
-        {
-            name: choices[0].options[max(range(len(choices[0].options)), key=lambda i: weights(choices[0], i))]
-            for name, choices in supernet.choices.items()
-        }
-    )
+    decided = {decision.name: decision.options[0] for decision in supernet.space.categorical}
+    for name, choices in supernet.choices.items():
+        options = choices[0].options
+        decided[name] = options[max(range(len(options)), key=lambda index: weights(choices[0], index))]
+    return supernet.space.architecture(decided)
 
 
 def plain_child(supernet: Supernet, architecture: Architecture) -> nn.Module:
-    """The child as an ordinary module, holding the very weights of the supernet."""
+    """The child as an ordinary module, holding the very weights of the supernet; slices of these are copied."""
     child = supernet.extract(architecture)
     chosen = {path: choice for path, choice in supernet.module.named_modules() if isinstance(choice, OneOf)}
+    known = dict(supernet.module.named_parameters(remove_duplicate=False))
     for name, _ in list(child.named_parameters()):
         path = next((path for path in chosen if name.startswith(f"{path}.")), None)
         source = name
@@ -100,6 +102,7 @@ def plain_child(supernet: Supernet, architecture: Architecture) -> nn.Module:
             choice = chosen[path]
             index = choice.options.index(str(architecture[choice.name or path]))
             source = f"{path}.candidates.{index}{name[len(path) :]}"
-        owner, _, leaf = name.rpartition(".")
-        setattr(child.get_submodule(owner), leaf, supernet.module.get_parameter(source))
+        if source in known:
+            owner, _, leaf = name.rpartition(".")
+            setattr(child.get_submodule(owner), leaf, known[source])
     return child.train()

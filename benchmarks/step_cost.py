@@ -11,6 +11,7 @@ and alternate in one process; the report has ratios, since seconds of a shared m
 
 Memory is the peak of fresh processes (`peak_memory.py`) above that of one that builds the search and runs nothing, for
 steps whose paths are all the largest one, against the largest child trained alone; and the bytes that autograd keeps.
+A network that chooses inputs cannot be mixed, so it has no memory of mixtures.
 
     python benchmarks/step_cost.py --output step_cost
 """
@@ -37,7 +38,8 @@ from ray_asng.search import Search
 from ray_asng.settings import MEMORY_FORMATS
 from ray_asng.tally import Tally
 
-PEAKS = ("child", "asng", "summed", "darts", "gaea")
+PEAKS = ("child", "asng", "summed")
+MIXTURES = ("darts", "gaea")
 
 
 def floor_step(search: Search, plan: Plan) -> None:
@@ -103,8 +105,9 @@ def time_parts(case: Case, memory_format: str, device: str) -> dict[str, NDArray
 def measure_memory(name: str, case: Case) -> dict[str, float]:
     """Peak memory above that of a process that runs nothing, and what autograd keeps, in MB."""
     nothing = peak_bytes(name, "nothing")
-    peaks = {work: (peak_bytes(name, work) - nothing) / 1e6 for work in PEAKS}
     search = make_search(case)
+    works = PEAKS if search.supernet.values else (*PEAKS, *MIXTURES)
+    peaks = {work: (peak_bytes(name, work) - nothing) / 1e6 for work in works}
     child = plain_child(search.supernet, largest(search.supernet))
     inputs, targets = search.batch("train")
     kept = {
@@ -166,7 +169,7 @@ def tables(rows: Mapping[str, dict[str, Any]]) -> list[str]:
             [
                 name,
                 f"{row['memory']['child']:.0f} MB",
-                *(f"{row['memory'][work] / row['memory']['child']:.2f}" for work in PEAKS[1:]),
+                *(_over_child(row["memory"], work) for work in (*PEAKS[1:], *MIXTURES)),
                 f"{row['memory']['kept by the path'] / row['memory']['kept by the child']:.3f}",
             ]
             for name, row in rows.items()
@@ -174,6 +177,10 @@ def tables(rows: Mapping[str, dict[str, Any]]) -> list[str]:
         ],
     )
     return [time, parts, memory]
+
+
+def _over_child(memory: Mapping[str, float], work: str) -> str:
+    return f"{memory[work] / memory['child']:.2f}" if work in memory else "—"
 
 
 def plain(value: Any) -> Any:
@@ -188,13 +195,16 @@ def plain(value: Any) -> Any:
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Intra-op threads of torch.")
 @click.option("--memory-format", type=click.Choice(list(MEMORY_FORMATS)), default="channels_last", show_default=True)
 @click.option("--repeats", type=click.IntRange(1), default=None, help="Of every network; else as many as it needs.")
+@click.option("--network", "networks", type=click.Choice(list(CASES)), multiple=True, help="Only these.")
 @click.option("--smoke", is_flag=True, help="A few repeats of the small size.")
-def main(output: Path, threads: int, memory_format: str, repeats: int | None, smoke: bool) -> None:
+def main(
+    output: Path, threads: int, memory_format: str, repeats: int | None, networks: tuple[str, ...], smoke: bool
+) -> None:
     """Measure the cost of a one-shot step over that of its sampled children, and against the published arrangement."""
     torch.set_num_threads(threads)
     where, rows = machine(), {}
     for device in ["cpu", *["cuda"] * torch.cuda.is_available()]:
-        for name, case in (SMOKE if smoke else CASES).items():
+        for name, case in SMOKE.items() if smoke else ((name, CASES[name]) for name in networks or CASES):
             chosen = replace(case, repeats=repeats or case.repeats)
             rows[name if device == "cpu" else f"{name}, {device}"] = measure(name, chosen, memory_format, device)
     settings = {"batch": BATCH_SIZE, "samples": SAMPLES, "threads": threads, "memory_format": memory_format, **where}
