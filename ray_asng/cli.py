@@ -14,21 +14,8 @@ from typing import Any
 
 import click
 
+from ray_asng.job_options import DEFAULT, DEFAULT_METHODS, DEFAULT_SEEDS, DEFAULT_SPACE, DEFAULT_TASK
 from ray_asng.version import __version__
-
-DEFAULT_METHODS = ("asng:4", "random_search:2", "darts:2")
-_SMOKE_METHODS = ("asng:1", "darts:1")
-
-# Sizes of the default job: four minutes on two cores. Those of --smoke end in under a minute.
-_DEFAULT: dict[str, Any] = {"epochs": 20, "retrain_epochs": 30, "space_options": {"width": 8, "cells": 1}}
-# Trained alone, networks that narrow differ by their width more than by their cells.
-_RETRAINED_WIDTH = 16
-_SMOKE: dict[str, Any] = {
-    "epochs": 2,
-    "steps_per_epoch": 4,
-    "retrain_epochs": 1,
-    "space_options": {"width": 4, "cells": 1},
-}
 
 
 class _Command(click.Command):
@@ -63,18 +50,19 @@ _RUN_OPTIONS = (
     click.option("--data-dir", type=click.Path(path_type=Path), help="Data sets.  [default: $RAY_ASNG_DATA]"),
 )
 _CONFIG_HELP = "Any other key of a search's config, such as lr=0.1 or space_options='{\"width\": 16}'."
-_EPOCHS_HELP = f"Epochs of a retraining; 0 leaves it out.  [default: {_DEFAULT['retrain_epochs']}]"
+_EPOCHS_HELP = f"Epochs of a retraining; 0 leaves it out.  [default: {DEFAULT['retrain_epochs']}]"
+_RETRAIN_HELP = "Any setting of a retraining, such as lr=0.05 or parameter_limit=4000000."
 _RANDOM_HELP = "Uniformly drawn architectures that are retrained for comparison."
 # What searching and retraining share.
 _JOB_OPTIONS = (
     click.option("--smoke", is_flag=True, help="Everything in under a minute, at a size without meaning."),
     *_RUN_OPTIONS,
     click.option("--random-architectures", type=click.IntRange(0), default=1, show_default=True, help=_RANDOM_HELP),
-    click.option("--set-retrain", "recipe", multiple=True, metavar="KEY=JSON", help="Any field of the recipe."),
+    click.option("--set-retrain", "retrain_settings", multiple=True, metavar="KEY=JSON", help=_RETRAIN_HELP),
     click.option("--retrain-epochs", type=click.IntRange(0), help=_EPOCHS_HELP),
     click.option("--set", "settings", multiple=True, metavar="KEY=JSON", help=_CONFIG_HELP),
-    click.option("--task", default="digits", show_default=True, help="Data and loss; see `ray-asng list`."),
-    click.option("--space", default="nasbench201", show_default=True, help="Network; see `ray-asng list`."),
+    click.option("--task", help=f"Data and loss; see `ray-asng list`.  [default: {DEFAULT_TASK}]"),
+    click.option("--space", help=f"Network; see `ray-asng list`.  [default: {DEFAULT_SPACE}]"),
     click.option("--output", type=click.Path(path_type=Path), required=True, help="Folder of all that is written."),
 )
 
@@ -93,8 +81,9 @@ def _with(options: Sequence[Callable[..., Any]]) -> Callable[..., Any]:
     metavar="NAME[:SEEDS]",
     help=f"A method and its number of seeds; may be given many times.  [default: {' '.join(DEFAULT_METHODS)}]",
 )
-@click.option("--seeds", type=click.IntRange(1), default=4, show_default=True, help="Seeds of methods without :SEEDS.")
-@click.option("--epochs", type=click.IntRange(1), help=f"Length of a search.  [default: {_DEFAULT['epochs']}]")
+@click.option("--seeds", type=click.IntRange(1), help=f"Of methods without :SEEDS.  [default: {DEFAULT_SEEDS}]")
+@click.option("--recipe", "recipe_name", metavar="NAME", help="A recipe of `ray-asng list`; other options go over it.")
+@click.option("--epochs", type=click.IntRange(1), help=f"Length of a search.  [default: {DEFAULT['epochs']}]")
 @click.option(
     "--patience",
     type=click.IntRange(1),
@@ -103,16 +92,20 @@ def _with(options: Sequence[Callable[..., Any]]) -> Callable[..., Any]:
 def search(output: Path, resume: bool, overwrite: bool, **options: Any) -> None:
     """Search by several methods and seeds side by side, retrain what was found, and report.
 
-    Without options beside --output: the NAS-Bench-201 cell on handwritten digits, in about four minutes on two cores.
+    With --recipe: a published experiment, or a reduced form of one. Without options beside --output: the NAS-Bench-201
+    cell on handwritten digits, in about four minutes on two cores.
     """
     _start_job(output, resume, overwrite, options)
 
 
 def _start_job(output: Path, resume: bool, overwrite: bool, options: dict[str, Any]) -> None:
     """Run the main job of `options` in `output`, or go on with it."""
+    from ray_asng.job_options import job_fields
     from ray_asng.raytune.experiment import Job, run_job
 
-    begin = partial(Job.load, output) if resume else lambda: Job(output=output, command=_typed(), **_plan(**options))
+    def begin() -> Job:
+        return Job.load(output) if resume else Job(output=output, command=_typed(), **job_fields(**options))
+
     _start(output, resume, overwrite, begin, run_job)
 
 
@@ -195,57 +188,6 @@ def _refuse_beside_resume() -> None:
         raise click.UsageError(f"--resume goes on with the job as it was begun; leave out {', '.join(others)}")
 
 
-def _plan(
-    *,
-    methods: tuple[str, ...] | None,
-    seeds: int,
-    space: str,
-    task: str,
-    settings: tuple[str, ...],
-    retrain_epochs: int | None,
-    recipe: tuple[str, ...],
-    random_architectures: int,
-    data_dir: Path | None,
-    max_concurrent: int | None,
-    smoke: bool,
-    epochs: int | None = None,
-    patience: int | None = None,
-    retrain_seeds: int = 1,
-    architectures: Sequence[str] = (),
-) -> dict[str, Any]:
-    """The fields of a `Job` that the options stand for; `methods` None means no search at all."""
-    from ray_asng.typed import key_values, name_and_seeds
-
-    size = _SMOKE if smoke else _DEFAULT
-    length = size["retrain_epochs"] if retrain_epochs is None else retrain_epochs
-    config = {key: value for key, value in size.items() if key != "retrain_epochs"}
-    if space != "nasbench201":
-        del config["space_options"]
-    given = key_values("--set", settings)
-    is_default_size = "space_options" in config and "space_options" not in given and not smoke
-    config |= {"space": space, "task": task, **given}
-    if epochs is not None:
-        config["epochs"] = epochs
-    if data_dir is not None:
-        config["data_dir"] = str(data_dir.resolve())
-    retrained_as = {"space_options": {"width": _RETRAINED_WIDTH}} if is_default_size else {}
-    chosen = () if methods is None else methods or (_SMOKE_METHODS if smoke else DEFAULT_METHODS)
-    pairs = [name_and_seeds(text, seeds) for text in chosen]
-    repeated = sorted({name for name, _ in pairs if [other for other, _ in pairs].count(name) > 1})
-    if repeated:
-        raise ValueError(f"--method names {repeated} more than once; give each method once, as NAME:SEEDS")
-    return {
-        "methods": dict(pairs),
-        "config": config,
-        "retraining": {**retrained_as, "epochs": length, **key_values("--set-retrain", recipe)} if length else None,
-        "retrain_seeds": retrain_seeds,
-        "architectures": list(architectures),
-        "random_architectures": random_architectures,
-        "max_concurrent": max_concurrent,
-        "patience": patience,
-    }
-
-
 def _typed() -> str:
     return shlex.join(["ray-asng", *sys.argv[1:]])
 
@@ -268,7 +210,7 @@ def retrain(output: Path, resume: bool, overwrite: bool, architectures: tuple[st
         raise click.UsageError("name at least one ARCHITECTURE")
     options["retrain_seeds"] = options.pop("seeds")
     texts = [architecture_text(given) for given in architectures]
-    _start_job(output, resume, overwrite, {**options, "architectures": texts, "methods": None, "seeds": 0})
+    _start_job(output, resume, overwrite, {**options, "architectures": texts, "methods": None, "seeds": None})
 
 
 @main.command(cls=_Command)
@@ -362,8 +304,9 @@ def report(folder: Path) -> None:
 
 @main.command("list", cls=_Command)
 def list_names() -> None:
-    """List the built-in methods, spaces and tasks, and the ready studies."""
+    """List the built-in methods, spaces and tasks, the recipes and the ready studies."""
     from ray_asng import registry
+    from ray_asng.recipes import RECIPES
     from ray_asng.study.source import read_source, ready_studies
 
     for title, names in (("methods", registry.methods), ("spaces", registry.spaces), ("tasks", registry.tasks)):
@@ -371,6 +314,9 @@ def list_names() -> None:
         for name in names:
             first_line = (names[name].__doc__ or "").strip().splitlines()[0]
             click.echo(f"  {name:<14} {first_line}")
+    click.echo("recipes")
+    for name, recipe in RECIPES.items():
+        click.echo(f"  {name:<24} {recipe.about}\n{'':26} Cost: {recipe.cost}.\n{'':26} Aim: {recipe.aim}.")
     click.echo("studies")
     for name, path in ready_studies().items():
         click.echo(f"  {name:<20} {read_source(path).content['about']}")

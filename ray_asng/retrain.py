@@ -42,8 +42,8 @@ class RetrainSettings:
         batch_size: examples of a step.
         weight_optimizer: "sgd", "adamw", or a function from parameters to a `torch.optim.Optimizer`.
         lr: at the start; a weight optimizer given as a function has its own.
-        schedule: what the learning rates are multiplied by: "cosine" or "linear", both to 0, "constant", or a function
-            from the share that is done to a factor.
+        schedule: what the learning rates are multiplied by: "cosine" or "linear", both to 0, "constant", "steps" (a
+            tenth after two fifths, a hundredth after four), or a function from the share that is done to a factor.
         momentum: of SGD, in Nesterov's form.
         weight_decay: of SGD or AdamW.
         grad_clip: bound on the global norm of the gradient.

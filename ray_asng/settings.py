@@ -32,7 +32,8 @@ class SearchSettings:
         weight_optimizer: "sgd", "adamw", or a function from parameters to a `torch.optim.Optimizer`.
         lr: of the weights at the start; a weight optimizer given as a function has its own, even one a group.
         schedule: what the learning rates are multiplied by, step by step (by passes if these are given): "cosine" or
-            "linear", both to 0, "constant", or a function from the share of the search that is done to a factor.
+            "linear", both to 0, "constant", "steps" (a tenth after two fifths, a hundredth after four), or a function
+            from the share of the search that is done to a factor.
         momentum: of SGD.
         weight_decay: of SGD or AdamW.
         grad_clip: bound on the global norm of a weight step's gradient.

@@ -19,6 +19,8 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
     "cosine": lambda share: 0.5 * (1.0 + math.cos(math.pi * min(share, 1.0))),
     "linear": lambda share: 1.0 - min(share, 1.0),
     "constant": lambda share: 1.0,
+    # Of the retraining of the auto-encoders of ASNG-NAS.
+    "steps": lambda share: 0.1 ** ((share >= 0.4) + (share >= 0.8)),
 }
 WEIGHT_OPTIMIZERS = ("sgd", "adamw")
 

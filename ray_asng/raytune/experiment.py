@@ -19,7 +19,13 @@ from ray import tune
 
 from ray_asng.config import SearchConfig
 from ray_asng.raytune.resumable import Experiment, ray_session, results_and_report
-from ray_asng.raytune.retrain_trainable import CHECKPOINT_FILE, RetrainTrainable, build_retraining, space_options
+from ray_asng.raytune.retrain_trainable import (
+    CHECKPOINT_FILE,
+    RetrainTrainable,
+    build_retraining,
+    retrained_config,
+    space_options,
+)
 from ray_asng.raytune.state_file import load_state
 from ray_asng.raytune.stopper import SearchStopper
 from ray_asng.raytune.trainable import SearchTrainable
@@ -55,8 +61,8 @@ class Job:
         output: folder of everything it writes.
         methods: name -> number of seeds (0, 1, ...); none leaves searching out.
         config: what all searches have in common, as for `SearchTrainable`.
-        retraining: fields of `RetrainSettings`, `space_options` over those of the searches, and `parameter_limit`, as
-            for `RetrainTrainable`; None leaves retraining out.
+        retraining: fields of `RetrainSettings`, `space_options` and `task_options` over those of the searches, and
+            `parameter_limit`, as for `RetrainTrainable`; None leaves retraining out.
         retrain_seeds: retrainings of every architecture (seeds 0, 1, ...).
         architectures: what is retrained besides what the searches find, as JSON or in the notation of the space.
         random_architectures: how many uniformly drawn architectures are retrained for comparison.
@@ -88,9 +94,8 @@ class Job:
                 raise ValueError(f"method {method!r} needs at least one seed, got {seeds}")
             SearchConfig.from_mapping({**self.config, "method": method, "seed": 0})
         if self.retraining is not None:
-            of_network = ("space_options", "parameter_limit")
-            recipe = {key: value for key, value in self.retraining.items() if key not in of_network}
-            RetrainSettings.from_mapping(recipe)
+            beside = ("space_options", "parameter_limit", "task_options")
+            RetrainSettings.from_mapping({key: value for key, value in self.retraining.items() if key not in beside})
         return SearchConfig.from_mapping({**self.config, "seed": 0})
 
     def rehearse(self) -> Rehearsal:
@@ -106,7 +111,7 @@ class Job:
         task = config.build_task()
         for method in self.methods:
             SearchConfig.from_mapping({**self.config, "method": method, "seed": 0}).build_search(task=task)
-        space = Supernet(config.build_module(task)).space
+        metric, space = task.metric, Supernet(config.build_module(task)).space
         rng = np.random.default_rng(0)
         drawn = [space.sample(rng) for _ in range(self.random_architectures)]
         given = [
@@ -115,9 +120,12 @@ class Job:
         ]
         if self.retraining is not None:
             example = {"architecture": dict(space.sample(rng))}
-            first = {"seed": 0, **self.retraining, "found": example}
-            build_retraining(config, {**first, "space_options": space_options(config, first, task)}, task)
-        return Rehearsal(task.metric, given)
+            first = {"search": {**self.config, "seed": 0}, "seed": 0, **self.retraining, "found": example}
+            retrained = retrained_config(first)
+            if "task_options" in self.retraining:
+                task = retrained.build_task()
+            build_retraining(retrained, {**first, "space_options": space_options(retrained, first, task)}, task)
+        return Rehearsal(metric, given)
 
     def save(self) -> None:
         """Write the job into its folder, so that `load` can take it up."""

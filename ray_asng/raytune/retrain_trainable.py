@@ -29,7 +29,7 @@ from ray_asng.tasks.base import Task
 CHECKPOINT_FILE = "retraining.pt"
 
 _RECIPE = tuple(setting.name for setting in dataclasses.fields(RetrainSettings))
-_OWN = ("search", "found", "seed", "space_options", "parameter_limit")
+_OWN = ("search", "found", "seed", "space_options", "parameter_limit", "task_options")
 
 
 class RetrainTrainable(tune.Trainable):
@@ -38,8 +38,8 @@ class RetrainTrainable(tune.Trainable):
     Keys of `config`: `search`, the config of the search (space, task, split, devices); `found`, what it found: a dict
     with `architecture` (decision name -> option), and for reports `method` and `seed`; `seed` of the retraining;
     `space_options` over those of the search (`affine=True` by default where the space has it); `parameter_limit`, with
-    which the child gets the largest `width` at which it has at most so many parameters; and the fields of
-    `RetrainSettings`.
+    which the child gets the largest `width` at which it has at most so many parameters; `task_options` over those of
+    the search; and the fields of `RetrainSettings`.
 
     Raises (in `setup`):
         ValueError: an unknown key, an architecture that is not of the space, or a limit that no width keeps or that
@@ -58,7 +58,7 @@ class RetrainTrainable(tune.Trainable):
         for key in config:
             if key not in known and not key.startswith("__"):
                 raise ValueError(f"unknown config key {key!r}{nearest(key, known)}")
-        self.resolved = SearchConfig.from_mapping(config["search"])
+        self.resolved = retrained_config(config)
         self.device = claim_devices(self.resolved, self.trial_resources)[0]
         task = self.resolved.build_task()
         config = {**config, "space_options": space_options(self.resolved, config, task)}
@@ -138,6 +138,13 @@ def build_retraining(
         device=device,
     )
     return retraining, supernet.space
+
+
+def retrained_config(config: Mapping[str, Any]) -> SearchConfig:
+    """The config of the search, checked, with the options of the task that hold for its retraining."""
+    search = config["search"]
+    options = {**search.get("task_options", {}), **config.get("task_options", {})}
+    return SearchConfig.from_mapping({**search, "task_options": options})
 
 
 def space_options(search: SearchConfig, config: Mapping[str, Any], task: Task) -> dict[str, Any]:

@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
 from ray_asng import OneOf, Supernet
@@ -59,3 +60,9 @@ def test_a_limit_is_refused_before_a_search_starts_where_the_space_has_no_width(
     )
     with pytest.raises(ValueError, match="the space must have one"):
         job.rehearse()
+
+
+def test_options_of_the_task_go_over_those_of_the_search():
+    trainable = RetrainTrainable({**CONFIG, "task_options": {"size": 16}})
+    assert trainable.retraining.task.batch("test", torch.arange(2))[0].shape == (2, 1, 16, 16)
+    assert trainable.resolved.task_options == {"size": 16}
