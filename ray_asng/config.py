@@ -179,6 +179,15 @@ class SearchConfig:
         """The class or function behind `task`."""
         return registry.tasks.resolve(self.task)  # type: ignore[arg-type]  # a task object never gets here
 
+    @property
+    def options_alone(self) -> dict[str, Any]:
+        """Options of the space for a network that is trained by itself, over those of the search.
+
+        Affine batch norm, all channels and no edge weights, where the space knows these.
+        """
+        options = {"affine": True, "partial_channels": 1, "edge_weights": False}
+        return _accepted(self.space_builder, options)
+
     def build_task(self) -> Task:
         """The task, its data loaded."""
         if _is_task(self.task):

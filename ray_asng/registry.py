@@ -95,6 +95,7 @@ methods = Registry(
         "darts_2nd": "ray_asng.optimizers.darts_2nd:SecondOrderDARTS",
         "darts_es": "ray_asng.optimizers.darts_es:EarlyStoppedDARTS",
         "darts_pt": "ray_asng.optimizers.darts_pt:DARTSPT",
+        "pc_darts": "ray_asng.optimizers.pc_darts:PCDARTS",
         "sdarts_rs": "ray_asng.optimizers.sdarts:SDARTSRandom",
         "sdarts_adv": "ray_asng.optimizers.sdarts:SDARTSAdversarial",
         "snas": "ray_asng.optimizers.snas:SNAS",
@@ -110,6 +111,13 @@ spaces = Registry(
     {
         "nasbench201": "ray_asng.supernets.nasbench201:NASBench201",
         "enas_micro": "ray_asng.supernets.enas_micro:ENASMicro",
+        "cae_cat": "ray_asng.supernets.autoencoder:CategoricalAutoEncoder",
+        "cae_int": "ray_asng.supernets.autoencoder:IntegerAutoEncoder",
+        "darts": "ray_asng.supernets.darts:DARTSNetwork",
+        "s1": "ray_asng.supernets.robust_darts:s1",
+        "s2": "ray_asng.supernets.robust_darts:s2",
+        "s3": "ray_asng.supernets.robust_darts:s3",
+        "s4": "ray_asng.supernets.robust_darts:s4",
     },
 )
 tasks = Registry(
@@ -119,5 +127,6 @@ tasks = Registry(
         "cifar10": "ray_asng.tasks.cifar:cifar10",
         "cifar100": "ray_asng.tasks.cifar:cifar100",
         "images": "ray_asng.tasks.parquet_images:images",
+        "inpainting": "ray_asng.tasks.inpainting:inpainting",
     },
 )

@@ -10,7 +10,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ from ray_asng.space import nearest
 from ray_asng.state import check_format, load_moments, load_weights
 from ray_asng.stream import IndexStream
 from ray_asng.supernets import cost
+from ray_asng.supernets.evaluation import buffers_kept
 from ray_asng.supernets.supernet import call
 from ray_asng.tally import Tally, score_split
 from ray_asng.tasks.base import Task
@@ -50,6 +51,8 @@ class RetrainSettings:
         label_smoothing: share of the target spread evenly over all classes, for classification.
         drop_path: at the end, probability with which the output of a chosen operation is dropped for an example; it
             grows linearly from 0.
+        auxiliary_weight: of the loss of a second head (`auxiliary_head`), for a network that has one; 0 for none.
+            Published is 0.4.
         ema: decay per step of an exponential moving average of the weights, which is then what is measured; 0 for
             none.
         memory_format: "channels_last" or "contiguous".
@@ -65,6 +68,7 @@ class RetrainSettings:
     grad_clip: float = 5.0
     label_smoothing: float = 0.0
     drop_path: float = 0.0
+    auxiliary_weight: float = 0.0
     ema: float = 0.0
     memory_format: str = "channels_last"
 
@@ -86,7 +90,8 @@ class RetrainSettings:
             check_whole(name, getattr(self, name), 1)
         for name in ("lr", "grad_clip"):
             check_number(name, getattr(self, name), above=0.0)
-        check_number("weight_decay", self.weight_decay, low=0.0)
+        for name in ("weight_decay", "auxiliary_weight"):
+            check_number(name, getattr(self, name), low=0.0)
         for name in ("momentum", "label_smoothing", "drop_path", "ema"):
             check_number(name, getattr(self, name), low=0.0, below=1.0)
         check_name("memory_format", self.memory_format, tuple(MEMORY_FORMATS))
@@ -100,13 +105,18 @@ class Retraining:
     """One retraining, epoch by epoch, which can be stopped and continued bit for bit.
 
     Args:
-        child: a freshly initialised network; moved to `device`.
+        child: a freshly initialised network; moved to `device`. In training mode one with an `auxiliary_head` returns
+            a pair: its outputs, and those of the head.
         task: moved to `device`.
         settings: the recipe.
         choice_paths: paths inside the child where a searched operation stands, for drop-path
             (`Supernet.paths_in_child`).
         seed: of the order of the data, the augmentation and drop-path.
         device: where network and data live.
+
+    Raises:
+        ValueError: an auxiliary weight and a network without auxiliary head, or the other way round; images that are
+            too small for the head.
     """
 
     def __init__(
@@ -125,10 +135,11 @@ class Retraining:
         self.child = child.to(self.device)
         lay_out(self.child, self._memory_format)
         self.task = task.to(self.device)
-        seeds = spawn_seeds(seed, 3)
+        seeds = spawn_seeds(seed, 4)
         self.stream = IndexStream("train_valid", task.size("train_valid"), self.settings.batch_size, seeds[0])
         self.augmentation = torch.Generator().manual_seed(seeds[1])
         self.noise = noise_generators([self.device], seeds[2])
+        self._noise_of_measuring = seeds[3]
         self.seed = seed
         self.choice_paths = tuple(choice_paths)
         self.weight_optimizer = make_weight_optimizer(
@@ -147,6 +158,7 @@ class Retraining:
         )
         self.parameters = cost.count_parameters(self.child)
         self.flops = count_flops(self.child, task)
+        self._check_auxiliary()
         self.epoch = 0
         self.wall_seconds = 0.0
         self.report: dict[str, Any] = {}
@@ -207,8 +219,11 @@ class Retraining:
 
     def _train_step(self, tally: Tally) -> None:
         inputs, targets = self.task.batch("train_valid", self.stream.next(), self.augmentation)
-        outputs = self._run(self.child, inputs)
+        outputs, auxiliary = self._run_to_train(inputs)
         loss = self.task.loss(outputs, targets, self.settings.label_smoothing)
+        if auxiliary is not None:
+            extra = self.task.loss(auxiliary, targets, self.settings.label_smoothing)
+            loss = loss + self.settings.auxiliary_weight * extra
         self.weight_optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.child.parameters(), self.settings.grad_clip, foreach=True)
@@ -217,10 +232,43 @@ class Retraining:
             self.average.update_parameters(self.child)
         tally.add(loss, self.task.score(outputs, targets), len(targets))
 
+    def _run_to_train(self, inputs: Any) -> tuple[Any, Any]:
+        """Outputs in training, and those of the auxiliary head or None."""
+        outputs = self._run(self.child, inputs)
+        return outputs if self._has_auxiliary_head else (outputs, None)
+
+    @property
+    def _has_auxiliary_head(self) -> bool:
+        return getattr(self.child, "auxiliary_head", None) is not None
+
+    def _check_auxiliary(self) -> None:
+        weight = self.settings.auxiliary_weight
+        if weight and not self._has_auxiliary_head:
+            raise ValueError(
+                f"auxiliary_weight={weight:g} weighs the loss of an auxiliary head, and this network has none: build "
+                "it with auxiliary=True (in space_options) if its space knows that, or leave auxiliary_weight at 0"
+            )
+        if not self._has_auxiliary_head:
+            return
+        if not weight:
+            raise ValueError(
+                "this network has an auxiliary head, which learns nothing with auxiliary_weight=0: give the retraining "
+                "a weight, such as the published 0.4, or build the network with auxiliary=False"
+            )
+        # The head runs in training alone. It must not fail there after hours of search.
+        inputs, _ = self.task.batch("test", torch.arange(2))
+        with torch.no_grad(), buffers_kept(list(self.child.buffers())), self._drawing_apart():
+            self.child.train()
+            self._run_to_train(inputs)
+
+    def _drawing_apart(self) -> AbstractContextManager[None]:
+        """Let what the network draws be the same each time, and no part of the training's randomness."""
+        return drawing_from(*noise_generators([self.device], self._noise_of_measuring))
+
     def evaluate(self, split: str) -> tuple[float, float]:
         """Mean loss and metric on a whole split, in evaluation mode."""
         self.network.eval()
-        with torch.no_grad():
+        with torch.no_grad(), self._drawing_apart():
             return score_split(self.task, split, self.task.size(split), lambda inputs: self._run(self.network, inputs))
 
     def _run(self, network: nn.Module, inputs: Any) -> Any:

@@ -1,151 +1,37 @@
 """Search spaces: decisions with their options, and the architectures that result from deciding them.
 
 An architecture is one option (or number) for each decision. It is the only thing that optimizers, supernets,
-tables and results exchange, so this module imports nothing of the package.
+tables and results exchange, so this module imports nothing of the package but the decisions.
 
 Dimension letters: D categorical decisions, K options of a decision, M numeric (integer and real) decisions.
 """
 
 from __future__ import annotations
 
+import copy
 import difflib
 import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from numbers import Integral
-from numbers import Real as RealNumber
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats: TypeAlias = NDArray[np.float64]
-Ints: TypeAlias = NDArray[np.int64]
-Value: TypeAlias = str | int | float
+from ray_asng.decisions import Categorical, Decision, Floats, Integer, Ints, Real, Value
 
-
-@dataclass(frozen=True, slots=True)
-class Categorical:
-    """A decision among named options.
-
-    Attributes:
-        name: unique within the space.
-        options: distinct names, at least one. A single option is legal: it has no free parameter.
-    """
-
-    name: str
-    options: tuple[str, ...]
-
-    def __init__(self, name: str, options: Sequence[str]) -> None:
-        object.__setattr__(self, "name", name)
-        object.__setattr__(self, "options", tuple(options))
-        if isinstance(options, str):
-            raise TypeError(f"decision {name!r}: options are a sequence of strings, got the string {options!r}")
-        if not self.options:
-            raise ValueError(f"decision {name!r} has no options; give at least one")
-        if not all(isinstance(option, str) for option in self.options):
-            raise TypeError(f"decision {name!r}: options must be strings, got {list(self.options)!r}")
-        if len(set(self.options)) != len(self.options):
-            raise ValueError(f"decision {name!r} repeats an option in {list(self.options)!r}; names must differ")
-
-
-@dataclass(frozen=True, slots=True)
-class Integer:
-    """A decision among the integers low, low + step, ..., high, both bounds included.
-
-    It is searched in a coordinate that counts the steps, and with a step of 1 is the integer itself: low stands for
-    low, low + step for low + 1, and so on.
-    """
-
-    name: str
-    low: int
-    high: int
-    step: int = 1
-
-    def __post_init__(self) -> None:
-        bounds = f"low={self.low!r}, high={self.high!r}, step={self.step!r}"
-        if not all(isinstance(number, Integral) for number in (self.low, self.high, self.step)):
-            raise TypeError(f"decision {self.name!r} needs whole numbers, got {bounds}")
-        if self.low >= self.high:
-            raise ValueError(f"decision {self.name!r} needs low < high, got {bounds}")
-        if self.step < 1 or (self.high - self.low) % self.step:
-            step = max(self.step, 1)
-            high = self.low + step * max(1, (self.high - self.low) // step)
-            raise ValueError(
-                f"decision {self.name!r} needs a step that divides high - low, got {bounds}; "
-                f"high={high} with step={step} would do"
-            )
-
-    @property
-    def values(self) -> range:
-        """Every integer that can be chosen, ascending."""
-        return range(self.low, self.high + 1, self.step)
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """Bounds of the coordinate in which the decision is searched."""
-        return float(self.low), float(self.low + len(self.values) - 1)
-
-    def decode(self, coordinate: float) -> int:
-        """Clip to the bounds, then round to the nearest of the integers (halves to an even coordinate)."""
-        low, high = self.bounds
-        return self.low + self.step * (round(min(max(coordinate, low), high)) - self.low)
-
-    def encode(self, value: Value) -> float:
-        """The coordinate that stands for `value`."""
-        return self.low + (float(value) - self.low) / self.step
-
-    def check(self, value: Value) -> int:
-        """Return `value` as an int, or raise ValueError."""
-        if isinstance(value, (str, bool)) or value not in self.values:
-            steps = "" if self.step == 1 else f" in steps of {self.step}"
-            raise ValueError(
-                f"decision {self.name!r} takes an integer from {self.low} to {self.high}{steps}, got {value!r}"
-            )
-        return int(value)
-
-
-@dataclass(frozen=True, slots=True)
-class Real:
-    """A decision among the numbers from low to high; with `log=True` it is searched in its natural logarithm."""
-
-    name: str
-    low: float
-    high: float
-    log: bool = False
-
-    def __post_init__(self) -> None:
-        if not -math.inf < self.low < self.high < math.inf:
-            raise ValueError(f"decision {self.name!r} needs finite low < high, got low={self.low}, high={self.high}")
-        if self.log and self.low <= 0:
-            raise ValueError(f"decision {self.name!r} has log=True, which needs low > 0; got low={self.low}")
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """Bounds of the coordinate in which the decision is searched."""
-        return (math.log(self.low), math.log(self.high)) if self.log else (float(self.low), float(self.high))
-
-    def decode(self, coordinate: float) -> float:
-        """The value at `coordinate`, clipped to the bounds."""
-        low, high = self.bounds
-        inside = min(max(coordinate, low), high)
-        value = math.exp(inside) if self.log else inside
-        return float(min(max(value, self.low), self.high))
-
-    def encode(self, value: Value) -> float:
-        """The coordinate that stands for `value`."""
-        return math.log(float(value)) if self.log else float(value)
-
-    def check(self, value: Value) -> float:
-        """Return `value` as a float, or raise ValueError."""
-        if isinstance(value, bool) or not isinstance(value, RealNumber) or not self.low <= value <= self.high:
-            raise ValueError(f"decision {self.name!r} takes a number from {self.low} to {self.high}, got {value!r}")
-        return float(value)
-
-
-Decision: TypeAlias = Categorical | Integer | Real
+__all__ = [
+    "Architecture",
+    "Categorical",
+    "Decision",
+    "Floats",
+    "Integer",
+    "Ints",
+    "Real",
+    "SearchSpace",
+    "Value",
+    "nearest",
+]
 
 
 class Architecture(Mapping[str, Value]):
@@ -192,6 +78,14 @@ class SearchSpace:
         parse: reads that notation.
         graph: the found network as nodes and labelled edges for drawing, a JSON-able dict
             {"nodes": [name, ...], "edges": [[from, to, label], ...]}; None where there is no such picture.
+        sample: draws an architecture from a generator, where decisions hang together; by default each decision is
+            drawn uniformly by itself. Methods that learn a distribution of every decision do not use it.
+        mutate: a small change of an architecture, drawn from a generator; by default one decision takes another value.
+        input_weights: of a network that can weigh the inputs of its nodes: name of such weights in a mixture -> the
+            decisions on the edges to the node, in the order of the weights.
+
+    Raises:
+        ValueError: no decision, a repeated name, or input weights of what is no decision.
     """
 
     def __init__(
@@ -204,6 +98,9 @@ class SearchSpace:
         text: Callable[[Architecture], str] | None = None,
         parse: Callable[[str], Mapping[str, Value]] | None = None,
         graph: Callable[[Architecture], dict[str, Any]] | None = None,
+        sample: Callable[[np.random.Generator], Mapping[str, Value]] | None = None,
+        mutate: Callable[[Architecture, np.random.Generator], Mapping[str, Value]] | None = None,
+        input_weights: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.decisions: tuple[Decision, ...] = tuple(decisions)
         self.names: tuple[str, ...] = tuple(decision.name for decision in self.decisions)
@@ -220,12 +117,22 @@ class SearchSpace:
             raise ValueError(f"decision names must differ; repeated: {repeated}")
         self._by_name = dict(zip(self.names, self.decisions, strict=True))
         self._options = [(decision.name, decision.options) for decision in self.categorical]
+        self.input_weights = {name: tuple(edges) for name, edges in (input_weights or {}).items()}
+        weighed = [edge for edges in self.input_weights.values() for edge in edges]
+        unknown = [name for name in weighed if name not in self._by_name]
+        if unknown or any(name in self._by_name for name in self.input_weights):
+            raise ValueError(
+                "input weights have names of their own and weigh decisions of the space; got "
+                f"{self.input_weights} beside the decisions {list(self.names)}"
+            )
         self._canonical = canonical
         self._derive = derive
         self._cost = cost
         self._text = text
         self._parse = parse
         self._graph = graph
+        self._sample = sample
+        self._mutate = mutate
 
     def __len__(self) -> int:
         """Number of decisions."""
@@ -263,15 +170,7 @@ class SearchSpace:
         missing = [name for name in self.names if name not in values]
         if missing:
             raise ValueError(f"an architecture decides everything; missing: {missing}")
-        return Architecture({name: self._checked(self._by_name[name], values[name]) for name in self.names})
-
-    @staticmethod
-    def _checked(decision: Decision, value: Value) -> Value:
-        if not isinstance(decision, Categorical):
-            return decision.check(value)
-        if not isinstance(value, str) or value not in decision.options:
-            raise ValueError(f"decision {decision.name!r} has the options {list(decision.options)!r}, got {value!r}")
-        return value
+        return Architecture({name: self._by_name[name].check(values[name]) for name in self.names})
 
     def encode(self, architecture: Mapping[str, Value]) -> tuple[Ints, Floats]:
         """Index arrays of an architecture.
@@ -279,9 +178,12 @@ class SearchSpace:
         Returns:
             (D,) option indices of the categorical decisions, and (M,) coordinates of the integer and real ones
             (the value itself, or its natural logarithm for a `Real` with `log=True`); both in the space's order.
+
+        Raises:
+            ValueError: not an architecture of this space, or one with a value that is not searched.
         """
         checked = self.architecture(architecture)
-        options = [decision.options.index(str(checked[decision.name])) for decision in self.categorical]
+        options = [decision.index(checked[decision.name]) for decision in self.categorical]
         values = [decision.encode(checked[decision.name]) for decision in self.numeric]
         return np.array(options, dtype=np.int64), np.array(values, dtype=np.float64)
 
@@ -297,8 +199,19 @@ class SearchSpace:
             decided[number.name] = number.decode(coordinate)
         return Architecture({name: decided[name] for name in self.names})
 
+    def is_searched(self, architecture: Mapping[str, Value]) -> bool:
+        """Whether methods could propose `architecture`: `encode` takes it."""
+        return all(architecture[decision.name] in decision.options for decision in self.categorical)
+
+    @property
+    def draws_independently(self) -> bool:
+        """Whether `sample` draws every decision by itself, uniformly."""
+        return self._sample is None
+
     def sample(self, rng: np.random.Generator) -> Architecture:
-        """An architecture drawn uniformly (a real with `log=True` log-uniformly)."""
+        """An architecture by the space's own rule, or else drawn uniformly (a real with `log=True` log-uniformly)."""
+        if self._sample is not None:
+            return self.architecture(self._sample(rng))
         return Architecture({decision.name: self._draw(decision, rng) for decision in self.decisions})
 
     @staticmethod
@@ -310,11 +223,14 @@ class SearchSpace:
         return decision.decode(rng.uniform(*decision.bounds))
 
     def mutate(self, architecture: Mapping[str, Value], rng: np.random.Generator) -> Architecture:
-        """A copy in which one decision, drawn uniformly among those that have a choice, takes another value.
+        """A copy with a change by the space's own rule; or else one decision, drawn uniformly among those that have a
+        choice, takes another value.
 
         Raises:
             ValueError: every decision has a single option.
         """
+        if self._mutate is not None:
+            return self.architecture(self._mutate(self.architecture(architecture), rng))
         free = [
             decision
             for decision in self.decisions
@@ -353,6 +269,12 @@ class SearchSpace:
         if self._derive is not None:
             likeliest.update(self._derive(probabilities))
         return self.architecture(likeliest)
+
+    def with_cost(self, cost: Callable[[Architecture], float]) -> SearchSpace:
+        """The same space with another cost."""
+        other = copy.copy(self)
+        other._cost = cost
+        return other
 
     def cost(self, architecture: Mapping[str, Value]) -> float | None:
         """The cost that the space knows of an architecture, or None."""

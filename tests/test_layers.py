@@ -21,7 +21,8 @@ TREES = {path: ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.p
 MAY_IMPORT = {
     "__init__": {"version"},
     "version": set(),
-    "space": set(),
+    "decisions": set(),
+    "space": {"decisions"},
     "randomness": set(),
     "registry": {"space"},
     "optimizers": {"space"},
@@ -31,6 +32,8 @@ MAY_IMPORT = {
     "checkpoints": set(),
     "results": {"registry", "checkpoints"},
     "study": {"space", "config"},
+    "recipes": {"space"},
+    "job_options": {"recipes", "typed"},
     "__main__": {"cli"},
 }
 # The loop, retraining and configuration import all layers but these, which stand above them.

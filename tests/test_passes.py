@@ -13,11 +13,16 @@ from ray_asng.settings import SearchSettings
 SMALL = {"space_options": {"width": 4, "cells": 1}, "batch_size": 16, "train_fraction": 0.95, "seed": 0}
 FEW = {name: {"candidates": 5} for name in ("random_search", "rsps")}
 FEW |= {name: {"population": 3, "generations": 2, "crossovers": 1, "mutations": 1} for name in ("spos", "fairnas")}
+# What a method asks of the network.
+NETWORKS = {"pc_darts": {"edge_weights": True, "partial_channels": 2}}
 
 
 def build(method="asng", **settings):
-    options = FEW.get(method, {})
-    return SearchConfig.from_mapping({**SMALL, "method": method, "method_options": options, **settings}).build_search()
+    own = {
+        "method_options": FEW.get(method, {}),
+        "space_options": {**SMALL["space_options"], **NETWORKS.get(method, {})},
+    }
+    return SearchConfig.from_mapping({**SMALL, "method": method, **own, **settings}).build_search()
 
 
 @pytest.mark.parametrize("method", list(registry.methods))

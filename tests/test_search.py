@@ -30,13 +30,16 @@ SMALL = {
 }
 FEW = {name: {"candidates": 5} for name in ("random_search", "rsps")}
 FEW |= {name: {"population": 3, "generations": 2, "crossovers": 1, "mutations": 1} for name in ("spos", "fairnas")}
+# What a method asks of the network.
+NETWORKS = {"pc_darts": {"edge_weights": True, "partial_channels": 2}}
 
 
 def build(method="asng", seed=0, **settings):
-    options = FEW.get(method, {})
-    return SearchConfig.from_mapping(
-        {**SMALL, "method": method, "seed": seed, "method_options": options, **settings}
-    ).build_search()
+    own = {
+        "method_options": FEW.get(method, {}),
+        "space_options": {**SMALL["space_options"], **NETWORKS.get(method, {})},
+    }
+    return SearchConfig.from_mapping({**SMALL, "method": method, "seed": seed, **own, **settings}).build_search()
 
 
 def run(search, epochs):

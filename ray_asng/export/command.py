@@ -99,11 +99,9 @@ def _space_options(found: FoundChild, config: SearchConfig, task: Task) -> dict[
     """All that the space is built with, so that it can be built without the task."""
     known = inspect.signature(config.space_builder).parameters
     by_task = {name: value for name, value in task.network_options.items() if name in known}
-    # As of a retraining.
-    alone = {"affine": True} if "affine" in known else {}
     if found.space_options is None:
-        return {**by_task, **alone, **config.space_options}
-    return {**by_task, **config.space_options, **alone, **found.space_options}
+        return {**by_task, **config.options_alone, **config.space_options}
+    return {**by_task, **config.space_options, **config.options_alone, **found.space_options}
 
 
 def _load_into(child: nn.Module, found: FoundChild) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ray_asng.optimizers.gaea_gdas import GAEAGDAS
     from ray_asng.optimizers.gdas import GDAS
     from ray_asng.optimizers.natural_adam import NaturalAdam
+    from ray_asng.optimizers.pc_darts import PCDARTS
     from ray_asng.optimizers.random_search import RandomSearch
     from ray_asng.optimizers.reinforce import REINFORCE
     from ray_asng.optimizers.rsps import RSPS
@@ -46,6 +47,7 @@ _HOMES = {
     "SecondOrderDARTS": "darts_2nd",
     "EarlyStoppedDARTS": "darts_es",
     "DARTSPT": "darts_pt",
+    "PCDARTS": "pc_darts",
     "SDARTSRandom": "sdarts",
     "SDARTSAdversarial": "sdarts",
     "SNAS": "snas",
@@ -67,6 +69,7 @@ __all__ = [
     "GAEA",
     "GAEAGDAS",
     "GDAS",
+    "PCDARTS",
     "REINFORCE",
     "RSPS",
     "SNAS",

@@ -29,7 +29,7 @@ class Proposal:
 
     Attributes:
         architecture: what to evaluate.
-        options: (D,) option indices of the categorical decisions.
+        options: (D,) option indices of the categorical decisions; (0,) where one of its values is not searched.
         values: (M,) raw draws of the integer and real decisions, neither clipped nor rounded.
         log_probability: natural logarithm of the density under the distribution it was drawn from.
         version: how many updates that distribution had seen.
@@ -40,6 +40,13 @@ class Proposal:
     values: Floats = field(default_factory=lambda: np.empty(0))
     log_probability: float = 0.0
     version: int = 0
+
+
+def proposal_of(space: SearchSpace, architecture: Architecture) -> Proposal:
+    """A proposal that stands for the architecture alone; without indices where one of its values has none."""
+    if not space.is_searched(architecture):
+        return Proposal(architecture, np.empty(0, dtype=np.int64))
+    return Proposal(architecture, *space.encode(architecture))
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,8 @@ class DARTS(MixingOptimizer):
             `hessian_every` is negative.
     """
 
+    _weighs_inputs = False
+
     def __init__(
         self,
         space: SearchSpace,
@@ -47,7 +49,9 @@ class DARTS(MixingOptimizer):
         self.space = space
         self.monitor = HessianMonitor(hessian_every)
         self.generator = torch.Generator().manual_seed(seed)
-        self._state = Logits(space, self.generator, learning_rate, weight_decay, device)
+        self._state = Logits(
+            space, self.generator, learning_rate, weight_decay, device, weighs_inputs=self._weighs_inputs
+        )
         self.logits = self._state.rows
 
     @property

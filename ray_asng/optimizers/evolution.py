@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ray_asng.optimizers.base import Evaluate, Proposal, SamplingOptimizer
+from ray_asng.optimizers.base import Evaluate, Proposal, SamplingOptimizer, proposal_of
 from ray_asng.optimizers.distribution import Distribution
 from ray_asng.space import Architecture, Categorical, Decision, Floats, Integer, Ints, SearchSpace, Value
 
@@ -75,7 +75,9 @@ class RegularizedEvolution(SamplingOptimizer):
     def _row(self, decision: Decision) -> Floats:
         values = [member.architecture[decision.name] for member in self.members]
         if isinstance(decision, Categorical):
-            return _shares([decision.options.index(str(value)) for value in values], len(decision.options))
+            places = [decision.index(value) for value in values if value in decision.options]
+            # What is not searched has no probability: the others share it.
+            return _shares(places, len(decision.options)) if places else self._uniform[decision.name].copy()
         coordinates = np.array([decision.encode(value) for value in values])
         if isinstance(decision, Integer):
             return _shares(coordinates.astype(np.int64) - decision.low, len(decision.values))
@@ -89,10 +91,10 @@ class RegularizedEvolution(SamplingOptimizer):
         """`count` random architectures until the population is complete, then as many children of it."""
         is_complete = len(self.members) >= self.population
         drawn = [self._child() if is_complete else self.space.sample(self.rng) for _ in range(count)]
-        return [Proposal(architecture, *self.space.encode(architecture)) for architecture in drawn]
+        return [proposal_of(self.space, architecture) for architecture in drawn]
 
     def _child(self) -> Architecture:
-        """The winner of a tournament with one decision changed."""
+        """The winner of a tournament with one change."""
         drawn = self.rng.integers(len(self.members), size=self.tournament)
         parent = min((self.members[place] for place in drawn), key=lambda member: member.loss)
         return self.space.mutate(parent.architecture, self.rng)

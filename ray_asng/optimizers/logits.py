@@ -23,14 +23,15 @@ class Logits:
     """(K,) logits [alpha] a decision, at the start 1e-3 times standard normal, with their Adam.
 
     Args:
-        space: its categorical decisions get logits.
+        space: its categorical decisions get logits, and its input weights if `weighs_inputs`.
         generator: of the initial values, on the CPU.
         learning_rate: of Adam.
         weight_decay: of Adam.
         device: where the logits live.
+        weighs_inputs: whether the inputs of nodes have logits too.
 
     Attributes:
-        rows: decision name -> (K,) logits, which require a gradient.
+        rows: decision name -> (K,) logits, which require a gradient; after them name -> (E,) of input weights.
 
     Raises:
         ValueError: `learning_rate` is not positive, or `weight_decay` is negative.
@@ -43,16 +44,20 @@ class Logits:
         learning_rate: float,
         weight_decay: float,
         device: torch.device | str,
+        *,
+        weighs_inputs: bool = False,
     ) -> None:
         if learning_rate <= 0.0:
             raise ValueError(f"learning_rate must be positive, got {learning_rate!r}")
         if weight_decay < 0.0:
             raise ValueError(f"weight_decay must be 0 or more, got {weight_decay!r}")
+        counts = {decision.name: len(decision.options) for decision in space.categorical}
+        self.decisions = tuple(counts)
+        if weighs_inputs:
+            counts |= {name: len(edges) for name, edges in space.input_weights.items()}
         self.rows = {
-            decision.name: (_SPREAD * torch.randn(len(decision.options), generator=generator))
-            .to(device)
-            .requires_grad_()
-            for decision in space.categorical
+            name: (_SPREAD * torch.randn(count, generator=generator)).to(device).requires_grad_()
+            for name, count in counts.items()
         }
         self.adam = torch.optim.Adam(
             list(self.rows.values()), lr=learning_rate, betas=_BETAS, weight_decay=weight_decay
@@ -61,7 +66,12 @@ class Logits:
     @property
     def probabilities(self) -> dict[str, Floats]:
         """Decision name -> (K,) softmax of the logits."""
-        return {name: torch.softmax(row.detach(), dim=0).double().cpu().numpy() for name, row in self.rows.items()}
+        return {name: _softmax(self.rows[name]) for name in self.decisions}
+
+    @property
+    def input_shares(self) -> dict[str, Floats]:
+        """Name of input weights -> (E,) softmax of their logits."""
+        return {name: _softmax(row) for name, row in self.rows.items() if name not in self.decisions}
 
     def gradients(self, loss: torch.Tensor) -> list[torch.Tensor]:
         """Derivatives of the scalar `loss` by the rows, in their order and shapes."""
@@ -89,3 +99,8 @@ class Logits:
         self.adam.load_state_dict(copy.deepcopy(dict(state["adam"])))
         for group, own in zip(self.adam.param_groups, settings, strict=True):
             group.update(own)
+
+
+def _softmax(row: torch.Tensor) -> Floats:
+    shares: Floats = torch.softmax(row.detach(), dim=0).double().cpu().numpy()
+    return shares

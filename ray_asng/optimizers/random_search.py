@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ray_asng.optimizers.base import Evaluate, Proposal, SamplingOptimizer
+from ray_asng.optimizers.base import Evaluate, Proposal, SamplingOptimizer, proposal_of
 from ray_asng.optimizers.distribution import Distribution
 from ray_asng.space import Architecture, Categorical, Decision, Floats, Integer, Ints, Real, SearchSpace, Value
 
@@ -62,7 +62,9 @@ class RandomSearch(SamplingOptimizer):
         return self.best if self.best is not None else self.space.derive(self.probabilities)
 
     def ask(self, count: int) -> list[Proposal]:
-        """Draw `count` architectures uniformly."""
+        """Draw `count` architectures uniformly, or by the space's own rule."""
+        if not self.space.draws_independently:
+            return [proposal_of(self.space, self.space.sample(self.rng)) for _ in range(count)]
         drawn = draw(self._stretches, count, self.rng)
         options = drawn[:, self._is_categorical].astype(np.int64)
         values = drawn[:, ~self._is_categorical]

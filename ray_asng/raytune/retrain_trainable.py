@@ -37,7 +37,7 @@ class RetrainTrainable(tune.Trainable):
 
     Keys of `config`: `search`, the config of the search (space, task, split, devices); `found`, what it found: a dict
     with `architecture` (decision name -> option), and for reports `method` and `seed`; `seed` of the retraining;
-    `space_options` over those of the search (`affine=True` by default where the space has it); `parameter_limit`, with
+    `space_options` over those of the search (by default what a network trained by itself has); `parameter_limit`, with
     which the child gets the largest `width` at which it has at most so many parameters; `task_options` over those of
     the search; and the fields of `RetrainSettings`.
 
@@ -150,10 +150,11 @@ def retrained_config(config: Mapping[str, Any]) -> SearchConfig:
 def space_options(search: SearchConfig, config: Mapping[str, Any], task: Task) -> dict[str, Any]:
     """What the child is built with over the options of the search.
 
-    Affine batch norm where the space knows it, and the width where the number of parameters is limited.
+    Affine batch norm, all channels and no edge weights where the space knows these, and the width where the number of
+    parameters is limited.
     """
     known = inspect.signature(search.space_builder).parameters
-    options = {**({"affine": True} if "affine" in known else {}), **config.get("space_options", {})}
+    options = {**search.options_alone, **config.get("space_options", {})}
     limit = config.get("parameter_limit")
     if limit is None:
         return options

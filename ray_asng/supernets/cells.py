@@ -10,6 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from ray_asng.supernets.input_weights import InputWeights, plain_sum
 from ray_asng.supernets.operations import ReLUConvBN
 
 
@@ -21,23 +22,28 @@ class Cell(nn.Module):
     Args:
         num_nodes: at least 2.
         operation: makes the module on the edge from node `source` to node `target`, given (source, target).
+        input_weights: makes the weights of the inputs of a node, given its number; by default the sums are plain.
     """
 
-    def __init__(self, num_nodes: int, operation: Callable[[int, int], nn.Module]) -> None:
+    def __init__(
+        self,
+        num_nodes: int,
+        operation: Callable[[int, int], nn.Module],
+        input_weights: Callable[[int], InputWeights] | None = None,
+    ) -> None:
         super().__init__()
         self.num_nodes = num_nodes
         self.edges = nn.ModuleList(operation(source, target) for target in range(num_nodes) for source in range(target))
+        self.sums = nn.ModuleList() if input_weights is None else nn.ModuleList(map(input_weights, range(1, num_nodes)))
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) to the shape that the operations give."""
         edges = iter(self.edges)
         nodes = [inputs]
         while len(nodes) < self.num_nodes:
-            # Not summed in place: a skip connection returns its input itself.
-            total, *others = [next(edges)(node) for node in nodes]
-            for other in others:
-                total = total + other
-            nodes.append(total)
+            outputs = [next(edges)(node) for node in nodes]
+            weighted = self.sums[len(nodes) - 1] if self.sums else None
+            nodes.append(plain_sum(outputs) if weighted is None else weighted(outputs))
         return nodes[-1]
 
 

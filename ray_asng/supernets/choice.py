@@ -92,23 +92,36 @@ class OneOf(nn.Module):
         options: option name (free text) -> operation; at least two. All must take the same inputs and, if options
             are to be mixed, return tensors of one shape.
         name: of the decision; by default the path of this module inside the supernet's module.
+        unsearched: further operations by name, which an architecture may have though no method proposes them: they
+            can be run as a path and extracted, and take no part in mixtures.
 
     Raises:
-        ValueError: fewer than two options.
+        ValueError: fewer than two options, or a name that is both an option and unsearched.
 
     Example:
         >>> layer = OneOf({"wide": nn.Linear(8, 8), "skip": nn.Identity()}, name="layer_1")
     """
 
-    def __init__(self, options: Mapping[str, nn.Module], *, name: str | None = None) -> None:
+    def __init__(
+        self,
+        options: Mapping[str, nn.Module],
+        *,
+        name: str | None = None,
+        unsearched: Mapping[str, nn.Module] | None = None,
+    ) -> None:
         super().__init__()
+        further = unsearched or {}
         if len(options) < 2:
             raise ValueError(
                 f"OneOf {name or ''!r} needs at least two options, got {list(options)!r}; "
                 "put an operation that is not searched into the module itself"
             )
+        both = [option for option in further if option in options]
+        if both:
+            raise ValueError(f"OneOf {name or ''!r} has {both[0]!r} both as an option and as unsearched; name it once")
         self.options: tuple[str, ...] = tuple(options)
-        self.candidates = nn.ModuleList(options.values())
+        self.unsearched: tuple[str, ...] = tuple(further)
+        self.candidates = nn.ModuleList([*options.values(), *further.values()])
         self.name = name
         self.switch = Switch()
 
@@ -124,11 +137,22 @@ class OneOf(nn.Module):
 
     def decision(self, name: str) -> Categorical:
         """What is searched, called `name`."""
-        return Categorical(name, self.options)
+        return Categorical(name, self.options, self.unsearched)
+
+    @property
+    def chosen(self) -> str | None:
+        """The only operation that runs now; None where several may, or before anything was chosen.
+
+        For a `Partial` around this choice that leaves it out where the choice says so, as an empty edge. Such a module
+        needs a `search_space` of its own: to the default one, a choice that does not run does not matter.
+        """
+        now = self.switch.now
+        return (self.options + self.unsearched)[now.index] if isinstance(now, One) else None
 
     def is_parameter_free(self, index: int) -> bool:
         """Whether option number `index` has no weights of its own, such as a skip connection or pooling."""
         return next(self.candidates[index].parameters(), None) is None
 
     def extra_repr(self) -> str:
-        return f"name={self.name!r}, options={list(self.options)!r}"
+        rest = f", unsearched={list(self.unsearched)!r}" if self.unsearched else ""
+        return f"name={self.name!r}, options={list(self.options)!r}{rest}"

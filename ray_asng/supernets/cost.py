@@ -76,20 +76,18 @@ def flops(supernet: Supernet, example_inputs: Any) -> ChildCost:
 
 def with_cost(space: SearchSpace, cost: Callable[[Architecture], float]) -> SearchSpace:
     """The same space with another cost."""
-    return SearchSpace(
-        space.decisions,
-        canonical=space.canonical,
-        derive=space.derive,
-        cost=cost,
-        text=space.text,
-        parse=space.parse,
-        graph=space.graph,  # type: ignore[arg-type]  # None is what it gives where the space has no picture
-    )
+    return space.with_cost(cost)
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Number of parameters, shared ones once."""
-    return sum(parameter.numel() for parameter in network.parameters())
+    """Number of parameters, shared ones once.
+
+    What a network holds as `auxiliary_head` does not count: it is there while the network is trained, and as published
+    the size of a network is given without it.
+    """
+    return sum(
+        parameter.numel() for name, parameter in network.named_parameters() if not name.startswith("auxiliary_head.")
+    )
 
 
 def count_flops(network: nn.Module, inputs: Any) -> int:
@@ -104,7 +102,9 @@ def count_flops(network: nn.Module, inputs: Any) -> int:
     """
     modes = {part: part.training for part in network.modules()}
     network.eval()
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    devices = {parameter.device for parameter in network.parameters() if parameter.device.type == "cuda"}
+    # Forked, since a network may draw: what is counted must not show in what the caller draws.
+    with torch.no_grad(), torch.random.fork_rng(devices), FlopCounterMode(display=False) as counter:
         call(network, inputs)
     for part, was_training in modes.items():
         part.training = was_training

@@ -12,7 +12,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from numbers import Integral
+from functools import partial
 
 import torch
 from torch import nn
@@ -20,9 +20,19 @@ from torch import nn
 from ray_asng.space import SearchSpace
 from ray_asng.supernets.cells import Cell, ReductionBlock
 from ray_asng.supernets.choice import OneOf
+from ray_asng.supernets.counts import check_counts
 from ray_asng.supernets.depthwise import AveragePooling
-from ray_asng.supernets.nasbench201_space import NUM_NODES, OPERATIONS, edge_name, nasbench201_space
+from ray_asng.supernets.input_weights import InputWeights
+from ray_asng.supernets.nasbench201_space import (
+    NUM_NODES,
+    OPERATIONS,
+    edge_name,
+    edges_to,
+    nasbench201_space,
+    node_name,
+)
 from ray_asng.supernets.operations import ReLUConvBN, Zero, batch_norm
+from ray_asng.supernets.partial_channels import PartialChannels, part_of
 
 _BUILDERS: dict[str, Callable[[int, bool], nn.Module]] = {
     "none": lambda width, affine: Zero(),
@@ -44,12 +54,16 @@ class NASBench201(nn.Module):
         affine: batch norm with scale, shift and running statistics (a network trained by itself) or with the
             statistics of the batch alone (shared weights).
         operations: the options of every edge, at least two of the published five.
+        partial_channels: operations see one of so many parts of the channels while they are searched (PC-DARTS,
+            DrNAS); 1 for all of them.
+        edge_weights: whether mixtures may weigh the inputs of nodes (PC-DARTS).
 
     Attributes:
         search_space: with canonical forms, the published notation and a picture.
 
     Raises:
-        ValueError: a number below 1; fewer than two operations, an unknown or a repeated one.
+        ValueError: a number below 1; fewer than two operations, an unknown or a repeated one; partial channels that
+            do not divide the width.
         TypeError: a number that is not an integer.
 
     Example:
@@ -66,16 +80,21 @@ class NASBench201(nn.Module):
         in_channels: int = 3,
         affine: bool = False,
         operations: Sequence[str] = OPERATIONS,
+        partial_channels: int = 1,
+        edge_weights: bool = False,
     ) -> None:
         super().__init__()
-        for name, count in {"width": width, "cells": cells, "classes": classes, "in_channels": in_channels}.items():
-            _check_count(name, count)
-        self.search_space: SearchSpace = nasbench201_space(operations)
+        check_counts(
+            width=width, cells=cells, classes=classes, in_channels=in_channels, partial_channels=partial_channels
+        )
+        self.search_space: SearchSpace = nasbench201_space(operations, edge_weights=edge_weights)
         self.stem = nn.Sequential(
             nn.Conv2d(in_channels, width, 3, padding=1, bias=False),
             batch_norm(width, affine),
         )
-        self.body = nn.Sequential(*_stages(width, cells, affine, tuple(operations)))
+        self.body = nn.Sequential(
+            *_stages(width, cells, affine, partial(_cell, affine, tuple(operations), partial_channels, edge_weights))
+        )
         self.norm = batch_norm(4 * width, affine)
         self.classifier = nn.Linear(4 * width, classes)
 
@@ -95,24 +114,23 @@ class NASBench201(nn.Module):
         return scores
 
 
-def _stages(width: int, cells: int, affine: bool, operations: tuple[str, ...]) -> Iterator[nn.Module]:
+def _stages(width: int, cells: int, affine: bool, cell: Callable[[int], Cell]) -> Iterator[nn.Module]:
     for channels in (width, 2 * width, 4 * width):
         if channels > width:
             yield ReductionBlock(channels // 2, channels, affine=affine)
         for _ in range(cells):
-            yield _cell(channels, affine, operations)
+            yield cell(channels)
 
 
-def _cell(channels: int, affine: bool, operations: tuple[str, ...]) -> Cell:
-    def choice(source: int, target: int) -> OneOf:
-        options = {operation: _BUILDERS[operation](channels, affine) for operation in operations}
-        return OneOf(options, name=edge_name(source, target))
+def _cell(affine: bool, operations: tuple[str, ...], parts: int, edge_weights: bool, channels: int) -> Cell:
+    seen = part_of(channels, parts)
 
-    return Cell(NUM_NODES, choice)
+    def choice(source: int, target: int) -> nn.Module:
+        options = {operation: _BUILDERS[operation](seen, affine) for operation in operations}
+        one = OneOf(options, name=edge_name(source, target))
+        return one if parts == 1 else PartialChannels(one, parts)
 
+    def weights(target: int) -> InputWeights:
+        return InputWeights(edges_to(target), name=node_name(target))
 
-def _check_count(name: str, count: int) -> None:
-    if not isinstance(count, Integral) or isinstance(count, bool):
-        raise TypeError(f"{name} must be an integer of at least 1, got {count!r}")
-    if count < 1:
-        raise ValueError(f"{name} must be at least 1, got {count}")
+    return Cell(NUM_NODES, choice, weights if edge_weights else None)

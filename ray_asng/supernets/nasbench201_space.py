@@ -43,12 +43,25 @@ def edge_name(source: int, target: int) -> str:
     return f"edge_{source}_{target}"
 
 
-def nasbench201_space(operations: Sequence[str] = OPERATIONS, cost: str = "parameters") -> SearchSpace:
+def edges_to(target: int) -> tuple[str, ...]:
+    """Names of the decisions on the edges to node `target`."""
+    return tuple(edge_name(source, target) for source in range(target))
+
+
+def node_name(target: int) -> str:
+    """Name of the weights of the inputs of node `target`."""
+    return f"node_{target}"
+
+
+def nasbench201_space(
+    operations: Sequence[str] = OPERATIONS, cost: str = "parameters", *, edge_weights: bool = False
+) -> SearchSpace:
     """The space of cells over `operations`, with canonical forms, notation, cost and picture.
 
     Args:
         operations: at least two of `OPERATIONS`, in the order that the options shall have.
         cost: "parameters" or "flops" of the published network with this cell, see `COSTS`.
+        edge_weights: whether mixtures may weigh the inputs of nodes.
 
     Raises:
         ValueError: fewer than two operations, an unknown or a repeated one; an unknown cost.
@@ -69,6 +82,7 @@ def nasbench201_space(operations: Sequence[str] = OPERATIONS, cost: str = "param
         text=to_string,
         parse=from_string,
         graph=_graph,
+        input_weights={node_name(node): edges_to(node) for node in range(1, NUM_NODES)} if edge_weights else None,
     )
 
 

@@ -18,10 +18,23 @@ def batch_norm(channels: int, affine: bool) -> nn.BatchNorm2d:
 
 
 class Zero(nn.Module):
-    """No connection: zeros of the input's shape, without a gradient."""
+    """No connection: zeros of the input's shape, without a gradient.
+
+    Args:
+        stride: 2 halves height and width, rounding up.
+    """
+
+    def __init__(self, stride: int = 1) -> None:
+        super().__init__()
+        self.stride = stride
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        return torch.zeros_like(inputs)
+        return torch.zeros_like(every_other(inputs, self.stride))
+
+
+def every_other(images: torch.Tensor, stride: int) -> torch.Tensor:
+    """(B, C, H, W) at every `stride`-th row and column, the first ones included."""
+    return images if stride == 1 else images[:, :, ::stride, ::stride]
 
 
 class ReLUConvBN(nn.Module):

@@ -15,11 +15,13 @@ from typing import Any, TypeAlias
 import torch
 from torch import nn
 
-from ray_asng.space import Architecture, Categorical, Decision, SearchSpace, Value, nearest
+from ray_asng.space import Architecture, Categorical, Decision, SearchSpace, Value
 from ray_asng.supernets.choice import Hard, Mixture, One, OneOf, Run
 from ray_asng.supernets.elastic.base import Elastic
 from ray_asng.supernets.elastic.partial import Partial
 from ray_asng.supernets.elastic.repeat import Repeat
+from ray_asng.supernets.input_weights import InputWeights, input_weights_inside
+from ray_asng.supernets.mixing_weights import check_mixing_weights
 from ray_asng.supernets.places import decided_inside
 from ray_asng.supernets.value_choice import Choice, Derived, Number, ValueChoice, largest
 from ray_asng.supernets.width_conflict import explain_width_conflict
@@ -85,9 +87,10 @@ class Supernet(nn.Module):
                 "keep an IntegerChoice, ValueChoice or RealChoice as an attribute of a module"
             )
         self._option_index = {
-            name: {option: index for index, option in enumerate(choices[0].options)}
+            name: {option: index for index, option in enumerate(choices[0].options + choices[0].unsearched)}
             for name, choices in self.choices.items()
         }
+        self.input_weights = input_weights_inside(module)
         self.space = self._find_space()
         self.passes = 1.0
 
@@ -122,13 +125,14 @@ class Supernet(nn.Module):
 
     def _find_space(self) -> SearchSpace:
         decisions = list(self._decisions.values())
+        weighed = {name: part.edges for name, part in self.input_weights.items()}
         own = getattr(self.module, "search_space", None)
         if own is None:
-            return SearchSpace(decisions, canonical=self._fix_unreached)
-        if not isinstance(own, SearchSpace) or set(own.decisions) != set(decisions):
+            return SearchSpace(decisions, canonical=self._fix_unreached, input_weights=weighed)
+        if not isinstance(own, SearchSpace) or set(own.decisions) != set(decisions) or own.input_weights != weighed:
             raise ValueError(
                 f"the search_space of {type(self.module).__name__} must be a SearchSpace with the decisions of its "
-                f"choices {decisions!r}, got {own!r}"
+                f"choices {decisions!r} and the input weights {weighed}, got {own!r}"
             )
         return own
 
@@ -147,7 +151,7 @@ class Supernet(nn.Module):
     def _skipped(self, architecture: Mapping[str, Value]) -> tuple[str, ...]:
         """Beginnings of the paths of modules that do not run: other options, blocks beyond a depth, parts left out."""
         indices, values = self._chosen(architecture)
-        with self._reading(values):
+        with self._reading(indices, values):
             skipped = [
                 f"{path}.{block}"
                 for path, repeat in self._repeats.items()
@@ -180,8 +184,8 @@ class Supernet(nn.Module):
             inputs: a tensor, or a tuple or dict of what the module's `forward` takes.
             way: an architecture (decision name -> option name or number): only the chosen operations run, at the
                 chosen widths; or mixing weights (decision name -> (K,) tensor): every operation runs, but for those
-                whose weight is a constant zero; or `StraightThrough`. The last two only where all choices are
-                `OneOf`s.
+                whose weight is a constant zero, and a node whose input weights are among them (name -> (E,) tensor)
+                sums its inputs by these; or `StraightThrough`. The last two only where all choices are `OneOf`s.
 
         Returns:
             What the module returns.
@@ -229,6 +233,8 @@ class Supernet(nn.Module):
     def select(self, way: Way) -> None:
         """Set how the choices run from now on; `forward` does this by itself."""
         self.passes = 1.0
+        for part in self.input_weights.values():
+            part.switch.now = None
         values: Mapping[str, Number] = {}
         if isinstance(way, StraightThrough):
             self.refuse_values()
@@ -267,35 +273,26 @@ class Supernet(nn.Module):
         choice = self.values[name][0]
         if isinstance(choice, ValueChoice):
             return choice.options[value]  # type: ignore[index]  # KeyError of one that is none
-        return self._decisions[name].check(value)  # type: ignore[union-attr]  # the others are numeric
+        return self._decisions[name].check(value)  # type: ignore[return-value]  # the others are numeric
 
     def _mixtures(self, weights: Mapping[str, torch.Tensor]) -> dict[str, Mixture]:
-        self._check(weights)
+        lengths = {name: len(choices[0].options) for name, choices in self.choices.items()}
+        check_mixing_weights(weights, lengths, {name: len(part.edges) for name, part in self.input_weights.items()})
+        for name, part in self.input_weights.items():
+            part.switch.now = weights.get(name)
         constants = [name for name in self.choices if not weights[name].requires_grad]
         # One transfer for all decisions: asking each weight by itself would wait for the device each time.
         values = torch.cat([weights[name] for name in constants]).tolist() if constants else []
         runs: dict[str, Mixture] = {}
-        for name, index in self._option_index.items():
-            used = range(len(index))
+        for name, length in lengths.items():
+            used = range(length)
             if name in constants:
-                mine, values = values[: len(index)], values[len(index) :]
+                mine, values = values[:length], values[length:]
                 used = [i for i, value in enumerate(mine) if value != 0.0] or [0]  # type: ignore[assignment]
             runs[name] = Mixture(tuple(used), weights[name])
         counts = {name: len(choices) for name, choices in self.choices.items()}
         self.passes = sum(len(runs[name].indices) * count for name, count in counts.items()) / sum(counts.values())
         return runs
-
-    def _check(self, weights: Mapping[str, torch.Tensor]) -> None:
-        unknown = [name for name in weights if name not in self.choices]
-        if unknown:
-            raise ValueError(
-                f"mixing weights for an unknown decision {unknown[0]!r}{nearest(unknown[0], self.space.names)}"
-            )
-        for name, index in self._option_index.items():
-            given = weights.get(name)
-            if not isinstance(given, torch.Tensor) or given.shape != (len(index),):
-                got = tuple(given.shape) if isinstance(given, torch.Tensor) else given or "none"
-                raise ValueError(f"decision {name!r} needs mixing weights of shape ({len(index)},), got {got}")
 
     def extract(self, architecture: Mapping[str, Value]) -> nn.Module:
         """The child network: a copy in which every choice is replaced by the chosen operation or number.
@@ -305,11 +302,12 @@ class Supernet(nn.Module):
         """
         indices, values = self._chosen(self.space.architecture(architecture))
         skipped = self._skipped(architecture)
-        with self._reading(values):
+        with self._reading(indices, values):
             # What copying finds in place of a choice, an expression or an elastic layer.
             chosen: dict[int, Any] = {id(derived): derived.now for derived in self._derived}
             chosen |= {id(choice): values[name] for name, choices in self.values.items() for choice in choices}
             chosen |= {id(self.module.get_submodule(path)): None for path in self._left_out()}
+            chosen |= {id(part): None for part in self.module.modules() if isinstance(part, InputWeights)}
             # Seen from the inside out, since an option may hold choices itself. The memo of deepcopy does the
             # replacing, so operations that were not chosen are never copied.
             for path, part in reversed(list(self.module.named_modules(remove_duplicate=False))):
@@ -341,12 +339,14 @@ class Supernet(nn.Module):
         return child
 
     @contextmanager
-    def _reading(self, values: Mapping[str, Number]) -> Iterator[None]:
-        """Let the choices of values read these, and afterwards again what they read before."""
-        switches = {name: choices[0].switch for name, choices in self.values.items()}
+    def _reading(self, indices: Mapping[str, int], values: Mapping[str, Number]) -> Iterator[None]:
+        """Let the choices read these, and afterwards again what they read before."""
+        reads: dict[str, Any] = {**{name: One(index) for name, index in indices.items()}, **values}
+        switches: dict[str, Any] = {name: choices[0].switch for name, choices in self.choices.items()}
+        switches |= {name: choices[0].switch for name, choices in self.values.items()}
         before = {name: switch.now for name, switch in switches.items()}
         for name, switch in switches.items():
-            switch.now = values[name]
+            switch.now = reads[name]
         try:
             yield
         finally:
@@ -356,12 +356,13 @@ class Supernet(nn.Module):
     def parameter_free_share(self, architecture: Mapping[str, Value]) -> float:
         """Share of the decisions whose chosen option has no weights: near 1 a search has collapsed.
 
-        Of the decisions that have an option with weights; 0 if none has.
+        Of the decisions that chose an option of the search and have one with weights; 0 if none has.
         """
         free = [
             choice.is_parameter_free(index)
             for choice, index in ((self.choices[name][0], i) for name, i in self._chosen(architecture)[0].items())
-            if not all(choice.is_parameter_free(option) for option in range(len(choice.options)))
+            if index < len(choice.options)
+            and not all(choice.is_parameter_free(option) for option in range(len(choice.options)))
         ]
         return sum(free) / len(free) if free else 0.0
 

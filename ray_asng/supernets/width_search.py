@@ -53,5 +53,4 @@ def child_parameters(build: Callable[..., nn.Module], architecture: Mapping[str,
     """Parameters of the child of `build(width=width)`, without those of its `auxiliary_head`, if it has one."""
     with torch.device("meta"):
         child = Supernet(build(width=width)).extract(architecture)
-    head = getattr(child, "auxiliary_head", None)
-    return count_parameters(child) - (0 if head is None else count_parameters(head))
+    return count_parameters(child)

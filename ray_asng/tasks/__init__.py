@@ -7,6 +7,7 @@ take the place of the function once anything imports it.
 
 from ray_asng.tasks.cifar import cifar10, cifar100
 from ray_asng.tasks.digits import digits
+from ray_asng.tasks.inpainting import inpainting
 from ray_asng.tasks.own_data import from_dataset, from_tensors, standardised
 from ray_asng.tasks.parquet_images import images
 from ray_asng.tasks.prepare import prepare
@@ -19,6 +20,7 @@ __all__ = [
     "from_dataset",
     "from_tensors",
     "images",
+    "inpainting",
     "prepare",
     "split_rows",
     "standardised",

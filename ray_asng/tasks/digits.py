@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ray_asng.tasks.image_task import ImageTask
 
 TEST_IMAGES = 360
@@ -41,30 +43,16 @@ def digits(
     Raises:
         ValueError: an option out of its range.
     """
-    import numpy as np
-    import torch
-    from PIL import Image
-    from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
-
     from ray_asng.tasks.augmentation import Augmentation, usual_pad
     from ray_asng.tasks.image_task import ImageTask
-    from ray_asng.tasks.resize import check_size, resized
 
-    check_size(size)
-    data = load_digits()
-    grey = np.rint(data.images * (255 / 16)).astype(np.uint8)  # 16 grey levels above black
-    pixels = torch.from_numpy(np.stack([resized(Image.fromarray(image), size) for image in grey]))
-    labels = torch.from_numpy(data.target)
-    development, test = train_test_split(
-        np.arange(len(labels)), test_size=TEST_IMAGES, stratify=data.target, random_state=_TEST_SEED
-    )
+    (pixels, labels), (test_pixels, test_labels) = load_digits(size)
     return ImageTask(
         name="digits",
-        images=pixels[development],
-        labels=labels[development],
-        test_images=pixels[test],
-        test_labels=labels[test],
+        images=pixels,
+        labels=labels,
+        test_images=test_pixels,
+        test_labels=test_labels,
         classes=10,
         split_seed=split_seed,
         train_fraction=train_fraction,
@@ -72,3 +60,28 @@ def digits(
         mean=mean,
         std=std,
     )
+
+
+def load_digits(size: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Development and test images, (N, 1, size, size) uint8, each with (N,) labels.
+
+    Raises:
+        ValueError: `size` is no side of an image.
+    """
+    import numpy as np
+    import torch
+    from PIL import Image
+    from sklearn import datasets
+    from sklearn.model_selection import train_test_split
+
+    from ray_asng.tasks.resize import check_size, resized
+
+    check_size(size)
+    data = datasets.load_digits()
+    grey = np.rint(data.images * (255 / 16)).astype(np.uint8)  # 16 grey levels above black
+    pixels = torch.from_numpy(np.stack([resized(Image.fromarray(image), size) for image in grey]))
+    labels = torch.from_numpy(data.target)
+    development, test = train_test_split(
+        np.arange(len(labels)), test_size=TEST_IMAGES, stratify=data.target, random_state=_TEST_SEED
+    )
+    return (pixels[development], labels[development]), (pixels[test], labels[test])

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
+from ray_asng.tasks.colours import is_grey, note_grey
 from ray_asng.tasks.decode_cache import cached_array, fingerprint
 from ray_asng.tasks.resize import check_size, resized
 
@@ -71,8 +72,10 @@ class ParquetSource:
 
     def _decode_all(self, chosen: NDArray[np.int64], size: int | None, target: Path) -> None:
         decoded: NDArray[np.uint8] | None = None
+        num_grey = 0
         for position, (row, encoded) in enumerate(self._encoded(chosen)):
-            image = self._decode(row, encoded, size)
+            image, is_grey = self._decode(row, encoded, size)
+            num_grey += is_grey
             if decoded is None:
                 shape = (len(chosen), *image.shape)
                 decoded = np.lib.format.open_memmap(target, mode="w+", dtype=np.uint8, shape=shape)
@@ -82,6 +85,7 @@ class ParquetSource:
                     f"{chosen[0]} one of {decoded.shape[2]} x {decoded.shape[3]}; pass size= to bring all to one size"
                 )
             decoded[position] = image
+        note_grey(num_grey, len(chosen), self.path)
 
     def _encoded(self, chosen: NDArray[np.int64]) -> Iterator[tuple[int, bytes | None]]:
         """(row, encoded image) of the chosen rows."""
@@ -99,18 +103,33 @@ class ParquetSource:
                     return
                 start += len(images)
 
-    def _decode(self, row: int, encoded: bytes | None, size: int | None) -> NDArray[np.uint8]:
+    def _decode(self, row: int, encoded: bytes | None, size: int | None) -> tuple[NDArray[np.uint8], bool]:
+        """The pixels, and whether the image had no colours."""
         if encoded is None:
             raise ValueError(f"row {row} of {self.path} has no image in column {self.image_column!r}")
         try:
             with Image.open(io.BytesIO(encoded)) as picture:
-                return resized(picture.convert("RGB"), size)
+                return resized(picture.convert("RGB"), size), is_grey(picture)
         # Pillow's decoders meet broken bytes with errors of many kinds (OSError, SyntaxError, struct.error, ...).
         except Exception as error:
             raise ValueError(
                 f"row {row} of {self.path}: the image in column {self.image_column!r} ({len(encoded)} bytes) cannot be "
                 f"decoded ({error}); mend that row or make a file without it"
             ) from error
+
+
+def open_images(path: Path, image_column: str) -> ParquetSource:
+    """A file of images alone, whose labels are all 0.
+
+    Raises:
+        ValueError: as of `open_source`, but for labels.
+    """
+    schema = _schema(path)
+    _check_columns(path, schema, {"image_column": image_column})
+    rows = pq.read_metadata(path).num_rows
+    if not rows:
+        raise ValueError(f"{path} has no rows")
+    return ParquetSource(path, image_column, np.zeros(rows, dtype=np.int64), 1)
 
 
 def open_source(path: Path, image_column: str, label_column: str, classes: int | None = None) -> ParquetSource:
@@ -127,14 +146,8 @@ def open_source(path: Path, image_column: str, label_column: str, classes: int |
         ValueError: not a Parquet file, a column that is missing or of another type, a label that is missing,
             negative or too large (names the row).
     """
-    try:
-        schema = pq.read_schema(path)
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"{path} is not a Parquet file, or is damaged: {error}") from error
-    for option, name in (("image_column", image_column), ("label_column", label_column)):
-        if name not in schema.names:
-            raise ValueError(f"{path} has no column {name!r}, but {schema.names}; pass {option}= to name the right one")
-    _check_image_type(path, schema.field(image_column))
+    schema = _schema(path)
+    _check_columns(path, schema, {"image_column": image_column, "label_column": label_column})
     labels = _labels(path, schema.field(label_column))
     if classes is None:
         named = _named_classes(path, schema.metadata or {})
@@ -146,6 +159,21 @@ def open_source(path: Path, image_column: str, label_column: str, classes: int |
             f"classes labels are 0 to {classes - 1} (pass classes= if there are more)"
         )
     return ParquetSource(path, image_column, labels, classes)
+
+
+def _schema(path: Path) -> Any:
+    try:
+        return pq.read_schema(path)
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{path} is not a Parquet file, or is damaged: {error}") from error
+
+
+def _check_columns(path: Path, schema: Any, columns: Mapping[str, str]) -> None:
+    """Raise unless the columns (option -> name) are there, and that of images can hold some."""
+    for option, name in columns.items():
+        if name not in schema.names:
+            raise ValueError(f"{path} has no column {name!r}, but {schema.names}; pass {option}= to name the right one")
+    _check_image_type(path, schema.field(columns["image_column"]))
 
 
 def _named_classes(path: Path, metadata: Mapping[bytes, bytes]) -> int | None:

@@ -90,7 +90,10 @@ def _check_separate(supernet: Supernet, child: nn.Module, checked: str) -> None:
 
 
 def check_one_hot_mixture(supernet: Supernet, inputs: Any, tried: Sequence[Architecture], seed: int) -> None:
-    """A mixture that is sure of an architecture gives the output of its path, where options return tensors."""
+    """A mixture that is sure of an architecture gives the output of its path, where options return tensors.
+
+    Paths that draw random numbers are left out: a mixture runs more and draws others.
+    """
     supernet.eval()
     if supernet.values or not _options_return_tensors(supernet, inputs, tried, seed):
         return
@@ -103,11 +106,17 @@ def check_one_hot_mixture(supernet: Supernet, inputs: Any, tried: Sequence[Archi
         rows = one_hot(supernet.space, architecture)
         # With a gradient asked for, every option runs, those of weight zero too.
         weights = {name: torch.tensor(row, dtype=torch.float32).requires_grad_() for name, row in rows.items()}
-        with drawing_from(torch.Generator().manual_seed(seed)), torch.no_grad():
-            path = supernet(inputs, architecture)
+        path, again = (_path_drawing_from(seed + more, supernet, inputs, architecture) for more in (0, 1))
+        if difference(path, again, "output"):
+            continue
         with drawing_from(torch.Generator().manual_seed(seed)), no_error(checked, mend=mend), torch.enable_grad():
             mixed = supernet(inputs, weights)
         _check_close(path, mixed, checked, "the output of the path", mend)
+
+
+def _path_drawing_from(seed: int, supernet: Supernet, inputs: Any, architecture: Architecture) -> Any:
+    with drawing_from(torch.Generator().manual_seed(seed)), torch.no_grad():
+        return supernet(inputs, architecture)
 
 
 def _options_return_tensors(supernet: Supernet, inputs: Any, tried: Sequence[Architecture], seed: int) -> bool:
@@ -178,7 +187,8 @@ def _options_around_parameters(supernet: Supernet) -> dict[str, list[tuple[_Opti
         for outer, name, choice in places:
             prefix = f"{outer}.candidates."
             if path.startswith(prefix):
-                around.append((name, choice.options[int(path[len(prefix) :].split(".")[0])]))
+                values = choice.options + choice.unsearched
+                around.append((name, values[int(path[len(prefix) :].split(".")[0])]))
         homes.setdefault(first.setdefault(id(parameter), path), []).append(tuple(around))
     return homes
 

@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 from torchvision.datasets import CIFAR10, CIFAR100
 
-from ray_asng import registry
+from ray_asng import Categorical, SearchSpace, registry
 from ray_asng.testing import check_optimizer, check_search, check_space, check_supernet, check_task
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -36,13 +37,31 @@ HillClimber = example("own_method").HillClimber
 # In searches each candidate of a ranking costs a pass over validation data.
 METHODS = {name: {"candidates": 5} for name in ("random_search", "rsps")}
 METHODS |= {name: {"population": 3, "generations": 2, "crossovers": 1, "mutations": 1} for name in ("spos", "fairnas")}
+# What a method asks of the network.
+NETWORKS = {"pc_darts": {"edge_weights": True, "partial_channels": 2}}
 SPACES = {
-    "nasbench201": [{"width": 4, "cells": 1}, {"width": 4, "cells": 1, "affine": True}],
+    "nasbench201": [
+        {"width": 4, "cells": 1},
+        {"width": 4, "cells": 1, "affine": True},
+        {"width": 4, "cells": 1, "partial_channels": 2, "edge_weights": True},
+    ],
     "enas_micro": [{"width": 2, "cells": 4}],
+    "cae_cat": [{"width": 8, "size": 8}],
+    "cae_int": [{"width": 8, "size": 8}],
+    "darts": [{"width": 2, "cells": 3}, {"width": 2, "cells": 3, "affine": True}],
+    "s1": [{"width": 2, "cells": 3}],
+    "s2": [{"width": 2, "cells": 3}, {"width": 2, "cells": 3, "partial_channels": 2, "edge_weights": True}],
+    "s3": [{"width": 2, "cells": 3}],
+    "s4": [{"width": 2, "cells": 3}],
 }
+# Networks that return images.
+RESTORING = ("cae_cat", "cae_int")
+THREE = [Categorical(name, ("a", "b", "c")) for name in ("x", "y", "z")]
+WEIGHED = SearchSpace(THREE, input_weights={"node": ("x", "y"), "last": ("z",)})
 TASKS = {
     "digits": lambda folder: {},
     "cifar10": lambda folder: {"data_dir": folder},
+    "inpainting": lambda folder: {"mask": "random_half"},
     "cifar100": lambda folder: {"data_dir": folder, "cutout": 8},
     "images": lambda folder: {"train": folder / "train.parquet", "size": 12},
 }
@@ -107,7 +126,8 @@ def data(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", list(registry.methods))
 def test_the_method_conforms(name):
-    check_optimizer(registry.methods[name])
+    space = WEIGHED if name in NETWORKS else None
+    check_optimizer(registry.methods[name], space)
 
 
 def test_the_method_of_the_example_conforms():
@@ -116,7 +136,8 @@ def test_the_method_of_the_example_conforms():
 
 @pytest.mark.parametrize("name", list(registry.methods))
 def test_the_method_conforms_on_the_built_in_space(name):
-    check_optimizer(registry.methods[name], registry.spaces["nasbench201"](width=1, cells=1).search_space)
+    network = registry.spaces["nasbench201"](width=2, cells=1, **NETWORKS.get(name, {}))
+    check_optimizer(registry.methods[name], network.search_space)
 
 
 @pytest.mark.parametrize("name", list(registry.spaces))
@@ -137,7 +158,9 @@ def test_spaces_of_some_operations_conform(operations):
 @pytest.mark.parametrize("name", list(registry.tasks))
 def test_the_task_conforms(name, data):
     options = entry(TASKS, "task", name)(data)
-    check_task(lambda: registry.tasks[name](**options))
+    # A network that returns images of the shape of its inputs, for the task whose targets are images.
+    network = nn.Conv2d(1, 1, 3, padding=1) if name == "inpainting" else None
+    check_task(lambda: registry.tasks[name](**options), network=network)
 
 
 # Nearly all data for training: every epoch ends with a pass over the validation data.
@@ -150,19 +173,22 @@ def short(**config):
 
 @pytest.mark.parametrize("name", list(registry.methods))
 def test_searches_with_the_method_conform(name):
-    check_search(short(method=name, method_options=METHODS.get(name, {})))
+    network = {**SHORT["space_options"], **NETWORKS.get(name, {})}
+    check_search(short(method=name, method_options=METHODS.get(name, {}), space_options=network))
 
 
 @pytest.mark.parametrize("name", list(registry.spaces))
 def test_searches_in_the_space_conform(name):
     for options in entry(SPACES, "space", name):
-        check_search(short(space=name, space_options=options, memory_format="contiguous"))
+        task = "inpainting" if name in RESTORING else "digits"
+        check_search(short(space=name, space_options=options, task=task, memory_format="contiguous"))
 
 
 @pytest.mark.parametrize("name", list(registry.tasks))
 def test_searches_on_the_task_conform(name, data):
     options = entry(TASKS, "task", name)(data)
-    check_search(short(task=name, task_options=options, batch_size=8, train_fraction=0.5))
+    network = {"space": "cae_cat", "space_options": {"width": 8}} if name == "inpainting" else {}
+    check_search(short(task=name, task_options=options, batch_size=8, train_fraction=0.5, **network))
 
 
 def test_a_search_with_the_module_and_the_method_of_the_examples_conforms():

@@ -14,6 +14,7 @@ from ray_asng.optimizers import (
     GAEA,
     GAEAGDAS,
     GDAS,
+    PCDARTS,
     REINFORCE,
     RSPS,
     SNAS,
@@ -33,12 +34,13 @@ from ray_asng.optimizers import (
 )
 from ray_asng.search import Search
 from ray_asng.settings import SearchSettings
+from ray_asng.supernets.input_weights import InputWeights
 
 DIGITS = tasks.digits(train_fraction=0.5)
 # What a decision makes of its quarter of an image, for a classifier that was fitted to images as they are.
 VIEWS = {"blank": torch.zeros_like, "as it is": lambda part: part, "negative": torch.neg}
 PLACES = ("top left", "top right", "bottom left", "bottom right")
-SPACE = SearchSpace([Categorical(name, tuple(VIEWS)) for name in PLACES])
+SPACE = SearchSpace([Categorical(name, tuple(VIEWS)) for name in PLACES], input_weights={"image": PLACES})
 NUM_IMAGES = 200  # of each split
 BEST = dict.fromkeys(PLACES, "as it is")
 
@@ -86,6 +88,8 @@ class PlantedDigits:
     def loss(self, weights, split):
         views, labels = VIEWED[split]
         mixed = torch.einsum("pk,knphw->nphw", torch.stack([weights[name] for name in PLACES]), views)
+        if "image" in weights:  # how much each quarter counts; 1 / 4 leaves it as it is
+            mixed = len(PLACES) * weights["image"].view(-1, 1, 1) * mixed
         weight, bias = self.parameters
         return nn.functional.cross_entropy(mixed.flatten(1) @ weight + bias, labels)
 
@@ -130,6 +134,7 @@ METHODS = {
     "darts_2nd": (partial(SecondOrderDARTS, **LARGE), 12),
     "darts_es": (partial(EarlyStoppedDARTS, **LARGE), 12),
     "darts_pt": (partial(DARTSPT, **LARGE), 12),
+    "pc_darts": (partial(PCDARTS, **LARGE), 12),
     "sdarts_rs": (partial(SDARTSRandom, **LARGE), 12),
     "sdarts_adv": (partial(SDARTSAdversarial, **LARGE), 12),
     "snas": (partial(SNAS, **LARGE), 15),
@@ -185,12 +190,12 @@ class Quarters(nn.Module):
         self.readers = nn.ModuleList(
             OneOf({"misleading": Misleading(), "linear": nn.Linear(16, 10)}, name=name) for name in PLACES
         )
+        self.sum = InputWeights(PLACES, name="image")
         self.bias = nn.Parameter(torch.zeros(10))
 
     def forward(self, images):
-        return self.bias + sum(
-            reader(part.flatten(1)) for reader, part in zip(self.readers, in_quarters(images).unbind(1), strict=True)
-        )
+        parts = zip(self.readers, in_quarters(images).unbind(1), strict=True)
+        return self.bias + self.sum([reader(part.flatten(1)) for reader, part in parts])
 
 
 SETTINGS = SearchSettings(epochs=2, steps_per_epoch=30, batch_size=64, lr=0.1, memory_format="contiguous")

@@ -12,9 +12,11 @@ from ray_asng.raytune.stopper import SearchStopper
 from ray_asng.results.collect import collect
 from ray_asng.search import Search
 from ray_asng.settings import SearchSettings
+from ray_asng.supernets.input_weights import InputWeights
 
 # So that the mixing methods decide within some seconds.
-DARTS_LIKE = ("darts", "darts_2nd", "darts_es", "darts_pt", "sdarts_rs", "sdarts_adv", "snas", "gdas", "drnas")
+DARTS_LIKE = ("darts", "darts_2nd", "darts_es", "darts_pt", "pc_darts", "sdarts_rs", "sdarts_adv")
+DARTS_LIKE += ("snas", "gdas", "drnas")
 OPTIONS = {name: {"learning_rate": 0.3} for name in DARTS_LIKE}
 OPTIONS |= {"gaea": {"learning_rate": 1.0}, "gaea_gdas": {"learning_rate": 0.3, "first_temperature": 1.0}}
 UNIFORM = ("random_search", "rsps", "spos", "fairnas")  # whose distribution stands still
@@ -39,11 +41,12 @@ def planted(good):
             self.choices = nn.ModuleList(
                 OneOf({"bad": Noise(64, 64), "good": good(), "worse": Noise(64, 64)}) for _ in range(3)
             )
+            self.node = InputWeights([f"choices.{number}" for number in range(3)], name="node")
             self.head = nn.Linear(64, 10)
 
         def forward(self, x):
             x = x.flatten(1)
-            return self.head(sum(choice(x) for choice in self.choices))
+            return self.head(self.node([choice(x) for choice in self.choices]))
 
     return Planted
 

@@ -18,6 +18,14 @@ FROM_TUNE = {"time_this_iter_s", "time_total_s", "time_since_restore", "timestam
 FROM_TUNE |= {"iterations_since_restore", "training_iteration", "hostname", "node_ip", "config"}
 FEW = {name: {"candidates": 2} for name in ("random_search", "rsps")}
 FEW |= {name: {"population": 2, "generations": 1, "crossovers": 0, "mutations": 0} for name in ("spos", "fairnas")}
+# What a method asks of the network.
+NETWORKS = {"pc_darts": {"edge_weights": True, "partial_channels": 2}}
+
+
+def small(method):
+    """The config of a small search by a method."""
+    space_options = {**SMALL["space_options"], **NETWORKS.get(method, {})}
+    return {**SMALL, "method": method, "method_options": FEW.get(method, {}), "space_options": space_options}
 
 
 def rows(trainable, epochs):
@@ -61,9 +69,8 @@ def test_a_checkpoint_is_two_files_of_fixed_names_that_load_without_running_code
 )
 def test_the_state_in_a_checkpoint_does_not_grow_and_keeps_to_its_bound(tmp_path, method, weight_optimizer, moments):
     """Weights and their moments in 4 bytes each, 4 bytes an example, 2 KiB a tensor, and 64 KiB."""
-    options = FEW.get(method, {})
-    config = {**SMALL, "steps_per_epoch": 8, "train_fraction": 0.9, "method": method, "method_options": options}
-    trainable = SearchTrainable({**config, "weight_optimizer": weight_optimizer})
+    config = {**small(method), "steps_per_epoch": 8, "train_fraction": 0.9, "weight_optimizer": weight_optimizer}
+    trainable = SearchTrainable(config)
     sizes = []
     for _ in range(4):
         trainable.train()
@@ -80,8 +87,7 @@ def test_the_state_in_a_checkpoint_does_not_grow_and_keeps_to_its_bound(tmp_path
 @pytest.mark.parametrize("method", list(registry.methods))
 def test_the_reports_in_a_checkpoint_keep_to_their_bound(tmp_path, method):
     """2 KiB and 8 bytes for each option an epoch."""
-    options = FEW.get(method, {})
-    trainable = SearchTrainable({**SMALL, "epochs": 4, "method": method, "method_options": options})
+    trainable = SearchTrainable({**small(method), "epochs": 4})
     num_options = sum(len(decision.options) for decision in trainable.search.space.categorical)
     for epoch in range(1, 5):
         trainable.train()
