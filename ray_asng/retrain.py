@@ -27,7 +27,7 @@ from ray_asng.stream import IndexStream
 from ray_asng.supernets import cost
 from ray_asng.supernets.evaluation import buffers_kept
 from ray_asng.supernets.supernet import call
-from ray_asng.tally import Tally, score_split
+from ray_asng.tally import Tally, measure_split, score_split
 from ray_asng.tasks.base import Task
 from ray_asng.weight_optimizers import SCHEDULES, WEIGHT_OPTIMIZERS, Schedule, WeightOptimizer, make_weight_optimizer
 
@@ -195,6 +195,7 @@ class Retraining:
                 self._train_step(tally)
         self.epoch += 1
         test_loss, test_score = self.evaluate("test")
+        measured = {f"test_{name}": value for name, value in self.test_measures().items()}
         if tally.broken or not math.isfinite(test_loss):
             raise FloatingPointError(
                 f"the loss was not finite any more in epoch {self.epoch}; lower lr={self.settings.lr}"
@@ -207,6 +208,7 @@ class Retraining:
             f"train_{self.task.metric}": tally.score,
             "test_loss": test_loss,
             f"test_{self.task.metric}": test_score,
+            **measured,
             "parameters": self.parameters,
             "flops": self.flops,
             "learning_rate": float(self.weight_optimizer.param_groups[0]["lr"]),
@@ -270,6 +272,15 @@ class Retraining:
         self.network.eval()
         with torch.no_grad(), self._drawing_apart():
             return score_split(self.task, split, self.task.size(split), lambda inputs: self._run(self.network, inputs))
+
+    def test_measures(self) -> dict[str, float]:
+        """What the task measures on the whole test split besides its metric (`test_measures`), if it does."""
+        measures = getattr(self.task, "test_measures", {})
+        self.network.eval()
+        with torch.no_grad(), self._drawing_apart():
+            return measure_split(
+                self.task, "test", self.task.size("test"), lambda inputs: self._run(self.network, inputs), measures
+            )
 
     def _run(self, network: nn.Module, inputs: Any) -> Any:
         return call(network, in_format(inputs, self._memory_format))

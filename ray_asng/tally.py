@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -81,3 +81,22 @@ def score_split(task: Task, split: str, examples: int, network: Callable[[Any], 
         outputs = network(inputs)
         tally.add(task.loss(outputs, targets), task.score(outputs, targets), len(targets))
     return tally.loss, tally.score
+
+
+def measure_split(
+    task: Task,
+    split: str,
+    examples: int,
+    network: Callable[[Any], Any],
+    measures: Mapping[str, Callable[[Any, torch.Tensor], torch.Tensor]],
+) -> dict[str, float]:
+    """Means of further metrics, name -> function of outputs and targets, on the first `examples` of a split."""
+    if not measures:
+        return {}
+    sums = dict.fromkeys(measures, 0.0)
+    for indices in torch.arange(examples).tensor_split(-(-examples // _BATCH)):
+        inputs, targets = task.batch(split, indices)
+        outputs = network(inputs)
+        for name, measure in measures.items():
+            sums[name] += float(measure(outputs, targets)) * len(targets)
+    return {name: total / examples for name, total in sums.items()}

@@ -30,7 +30,9 @@ from ray_asng.raytune.state_file import load_state
 from ray_asng.raytune.stopper import SearchStopper
 from ray_asng.raytune.trainable import SearchTrainable
 from ray_asng.results.report import Report
+from ray_asng.results.restored import restored_images
 from ray_asng.results.store import replacing
+from ray_asng.results.style import save
 from ray_asng.retrain import RetrainSettings, measured_weights
 from ray_asng.supernets.supernet import Supernet
 
@@ -38,6 +40,7 @@ logger = logging.getLogger(__name__)
 
 RANDOM_ARCHITECTURE = "random_architecture"
 GIVEN = "given"
+_PICTURES = 8
 
 
 @dataclass(frozen=True)
@@ -220,6 +223,24 @@ def _found(metrics: Mapping[str, Any]) -> dict[str, Any]:
     return {"architecture": architecture, "method": metrics["method"], "seed": metrics["seed"]}
 
 
+def _draw_restored(output: Path, config: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> None:
+    """Test images as the best child restores them, if its task is to restore images."""
+    search = retrained_config(config)
+    if search.task != "inpainting":
+        return
+    task = search.build_task()
+    child = build_retraining(search, config, task)[0].child
+    child.load_state_dict(weights)
+    masked, true = task.batch("test", torch.arange(min(_PICTURES, task.size("test"))))
+    with torch.no_grad():
+        restored = child.eval()(masked)
+    rows = [(name, images.numpy()) for name, images in (("masked", masked), ("restored", restored), ("true", true))]
+    save(
+        restored_images(rows, "The first test images, by the best search's network."),
+        output / "figures" / "restored.png",
+    )
+
+
 def _save_best_child(output: Path, retrained: Sequence[tune.Result]) -> None:
     """Write the weights of the best search's retrained child, with what is needed to build it again."""
     best = json.loads((output / "best_architecture.json").read_text())
@@ -233,5 +254,6 @@ def _save_best_child(output: Path, retrained: Sequence[tune.Result]) -> None:
             child = {**best, "config": config, "state_dict": measured_weights(state)}
             with replacing(output / "best_child.pt") as file:
                 torch.save(child, file)
+            _draw_restored(output, config, child["state_dict"])
             return
     logger.warning("the best architecture was not retrained; %s is not written", output / "best_child.pt")

@@ -10,16 +10,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ray_asng.recipes import micro
+from ray_asng.recipes import darts_space, inpainting, micro
+from ray_asng.recipes.darts_space import darts_cifar10, laptop_darts_cifar10
+from ray_asng.recipes.inpainting import (
+    laptop_inpainting_cat,
+    laptop_inpainting_int,
+    paper_inpainting_cat,
+    paper_inpainting_int,
+)
 from ray_asng.recipes.micro import laptop_cifar10, paper_cifar10
 from ray_asng.recipes.recipe import Recipe
 
-_ALL = (micro.PAPER, micro.LAPTOP)
+_ALL = (
+    *(micro.PAPER, micro.LAPTOP),
+    *(inpainting.PAPER_CAT, inpainting.LAPTOP_CAT, inpainting.PAPER_INT, inpainting.LAPTOP_INT),
+    *(darts_space.PAPER, darts_space.LAPTOP),
+)
 
 RECIPES: Mapping[str, Recipe] = {recipe.search.__name__: recipe for recipe in _ALL}
 """Recipes by their names."""
 
-__all__ = ["RECIPES", "Recipe", "find_recipe", "laptop_cifar10", "paper_cifar10"]
+__all__ = [
+    "RECIPES",
+    "Recipe",
+    "darts_cifar10",
+    "find_recipe",
+    "laptop_cifar10",
+    "laptop_darts_cifar10",
+    "laptop_inpainting_cat",
+    "laptop_inpainting_int",
+    "paper_cifar10",
+    "paper_inpainting_cat",
+    "paper_inpainting_int",
+]
 
 
 def find_recipe(name: str) -> Recipe:

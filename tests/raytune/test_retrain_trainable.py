@@ -8,6 +8,7 @@ from torch import nn
 from ray_asng import OneOf, Supernet
 from ray_asng.raytune.experiment import Job
 from ray_asng.raytune.retrain_trainable import RetrainTrainable
+from ray_asng.supernets.autoencoder import CategoricalAutoEncoder
 from ray_asng.supernets.cost import count_parameters
 from ray_asng.supernets.enas_micro import ENASMicro
 
@@ -66,3 +67,24 @@ def test_options_of_the_task_go_over_those_of_the_search():
     trainable = RetrainTrainable({**CONFIG, "task_options": {"size": 16}})
     assert trainable.retraining.task.batch("test", torch.arange(2))[0].shape == (2, 1, 16, 16)
     assert trainable.resolved.task_options == {"size": 16}
+
+
+RESTORING = {
+    "search": {"space": "cae_cat", "space_options": {"width": 4}, "task": "inpainting", "seed": 0},
+    "seed": 0,
+    "epochs": 1,
+}
+
+
+def test_a_retraining_reports_what_its_task_measures_besides_its_metric():
+    search = {**RESTORING["search"], "task_options": {"size": 16, "train_images": 128, "test_images": 300}}
+    network = CategoricalAutoEncoder(width=4, in_channels=1, size=16)
+    found = {"architecture": dict(network.hand_made())}
+    trainable = RetrainTrainable({**RESTORING, "search": search, "found": found})
+    report = trainable.train()
+    task, child = trainable.retraining.task, trainable.retraining.child.eval()
+    inputs, targets = task.batch("test", torch.arange(300))
+    with torch.no_grad():
+        expected = float(task.test_measures["ssim"](child(inputs), targets))
+    assert report["test_ssim"] == pytest.approx(expected, abs=1e-5)
+    assert report["test_psnr"] > 0.0
