@@ -13,6 +13,7 @@ from ray_asng import Architecture, OneOf, Supernet
 from ray_asng.registry import methods
 from ray_asng.search import Search
 from ray_asng.settings import SearchSettings
+from ray_asng.supernets.darts import DARTSNetwork
 from ray_asng.supernets.enas_micro import ENASMicro
 from ray_asng.supernets.nasbench201 import NASBench201
 from ray_asng.tasks.augmentation import Augmentation
@@ -49,6 +50,7 @@ CASES = {
     "nasbench201 C=16 N=5 32x32": Case(NASBench201, 16, 5, 32, 20),
     "depth-wise C=16 N=2 32x32": Case(DepthwiseNetwork, 16, 2, 32, 20),
     "enas_micro C=16 8 cells 32x32": Case(ENASMicro, 16, 8, 32, 20),
+    "darts C=16 8 cells 32x32": Case(DARTSNetwork, 16, 8, 32, 10),
 }
 SMOKE = {"nasbench201 C=8 N=1 16x16": Case(NASBench201, 8, 1, 16, 3)}
 
