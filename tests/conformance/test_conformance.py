@@ -177,7 +177,10 @@ def test_searches_with_the_method_conform(name):
     check_search(short(method=name, method_options=METHODS.get(name, {}), space_options=network))
 
 
-@pytest.mark.parametrize("name", list(registry.spaces))
+# The first three subspaces of RobustDARTS differ from the DARTS space in their options alone.
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in ("s1", "s2", "s3"))) for name in registry.spaces]
+)
 def test_searches_in_the_space_conform(name):
     for options in entry(SPACES, "space", name):
         task = "inpainting" if name in RESTORING else "digits"

@@ -7,9 +7,14 @@ from ray_asng.raytune.experiment import Job, run_job
 from ray_asng.recipes import RECIPES
 from ray_asng.results.store import read_table
 
+# One of each kind of network runs in `make test`, the others in `make test-all`.
+QUICK = ("paper_cifar10", "laptop_inpainting_int", "laptop_darts_cifar10")
+
 
 @pytest.mark.ray
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in RECIPES]
+)
 def test_the_smoke_form_of_a_recipe_searches_and_retrains_what_it_finds(name, tmp_path, ray_session):
     fields = job_fields(
         methods=(),
