@@ -353,3 +353,31 @@ def test_a_way_of_mixed_or_odd_values_is_refused(way):
     supernet = Supernet(nn.Sequential(*(OneOf({"a": nn.Linear(2, 2), "b": nn.Identity()}, name=n) for n in "cd")))
     with pytest.raises(ValueError, match="decision 'd'"):
         supernet(torch.ones(1, 2), way)
+
+
+def gated():
+    options = {"same": nn.Identity(), "linear": nn.Linear(4, 4)}
+    return OneOf(options, name="gate", unsearched={"cut": nn.Linear(4, 4)})
+
+
+def test_an_operation_that_is_not_searched_runs_as_a_path_and_can_be_extracted():
+    network, inputs = Supernet(nn.Sequential(gated(), nn.ReLU())), torch.randn(3, 4)
+    cut = network.module[0].candidates[2]
+    assert torch.equal(network(inputs, {"gate": "cut"}), cut(inputs).relu())
+    child = network.extract({"gate": "cut"})
+    assert torch.equal(child(inputs), cut(inputs).relu())
+    assert network.space.categorical[0].unsearched == ("cut",)
+
+
+def test_an_operation_that_is_not_searched_has_no_weight_in_a_mixture():
+    network, inputs = Supernet(nn.Sequential(gated())), torch.randn(3, 4)
+    same, linear, _ = network.module[0].candidates
+    mixed = network(inputs, {"gate": torch.tensor([0.25, 0.75])})
+    torch.testing.assert_close(mixed, 0.25 * same(inputs) + 0.75 * linear(inputs))
+    with pytest.raises(ValueError, match=r"needs mixing weights of shape \(2,\), got \(3,\)"):
+        network(inputs, {"gate": torch.ones(3)})
+
+
+def test_an_operation_cannot_be_searched_and_not():
+    with pytest.raises(ValueError, match="'gate' has 'b' both as an option and as unsearched"):
+        OneOf({"a": nn.Identity(), "b": nn.ReLU()}, name="gate", unsearched={"b": nn.ReLU()})
