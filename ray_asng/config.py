@@ -223,7 +223,13 @@ class SearchConfig:
         """
         task = task or self.build_task()
         with drawing_from(torch.Generator().manual_seed(int(self.seed))):
-            supernet = Supernet(self.build_module(task))
+            module = self.build_module(task)
+        if getattr(module, "auxiliary_head", None) is not None:
+            raise ValueError(
+                "an auxiliary head helps to train a network by itself, and a search has no use for it: leave auxiliary "
+                "out of the search's space_options, and put it into those of the retraining"
+            )
+        supernet = Supernet(module)
         if self.cost is not None:
             supernet.space = with_cost(supernet.space, self._child_cost(supernet, task))
         first = device if isinstance(device, torch.device | str) else next(iter(device))

@@ -117,3 +117,11 @@ def test_one_seed_builds_equal_weights_and_the_split_does_not_depend_on_it():
 def test_a_registered_name_cannot_be_taken_twice():
     with pytest.raises(ValueError, match="registered already"):
         registry.tasks["digits"] = tasks.digits
+
+
+@pytest.mark.parametrize("space", ["enas_micro", "darts"])
+def test_a_search_with_an_auxiliary_head_is_refused_with_where_it_belongs(space):
+    options = {"width": 2, "cells": 3, "auxiliary": True}
+    config = SearchConfig.from_mapping({"seed": 0, "space": space, "space_options": options})
+    with pytest.raises(ValueError, match="leave auxiliary out of the search's space_options"):
+        config.build_search()
