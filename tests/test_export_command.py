@@ -94,7 +94,8 @@ def test_the_recipe_has_all_that_the_network_was_built_with_and_what_its_inputs_
     assert invoke(searched, "--output", tmp_path, *FORMATS).exit_code == 0
     recipe = json.loads((tmp_path / "recipe.json").read_text())
     assert recipe["space"] == "nasbench201"
-    assert recipe["space_options"] == {**SPACE_OPTIONS, "classes": 10, "in_channels": 1, "affine": True}
+    alone = {"affine": True, "partial_channels": 1, "edge_weights": False}
+    assert recipe["space_options"] == {**SPACE_OPTIONS, "classes": 10, "in_channels": 1, **alone}
     assert recipe["architecture"] == dict(from_string(CELL))
     assert (recipe["architecture_text"], recipe["task"]) == (CELL, "digits")
     task = tasks.digits(split_seed=3)

@@ -25,9 +25,9 @@ FAINT = "#8c8c8c"
 # Methods in the order of the registry. Blue comes first, for the method this package is named for; methods of one
 # family (as the two orders of DARTS) have shades of one colour, since they are told apart beside each other anyway.
 _METHODS = (
-    *("#1f6fb4", "#74b6e8", "#173f6b", "#8a9a1f", "#7a5c3e", "#d4a800", "#2a9d5c"),
-    *("#c8353f", "#ee8f8a", "#d65f9e", "#a24bb0", "#e07b00", "#f2b366", "#00a3b4"),
-    *("#4b4fa8", "#5c7f67", "#b9895b", "#3c3c46", "#9bcb5e", "#7d1d48"),
+    *("#1f6fb4", "#74b6e8", "#173f6b", "#8a9a1f", "#7a5c3e", "#d4a800", "#2a9d5c", "#9bcb5e", "#5c7f67", "#1c5a45"),
+    *("#c8353f", "#ee8f8a", "#7d1d48", "#b9895b", "#3c3c46", "#4b4fa8", "#9a9ce0"),
+    *("#d65f9e", "#a24bb0", "#e07b00", "#f2b366", "#00a3b4", "#8fd3da", "#5b2a86", "#c9c13b"),
 )
 
 # Options of a space, distinct in print and for most colour-blind readers.
