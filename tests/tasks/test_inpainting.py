@@ -1,4 +1,10 @@
+import io
+import os
+from pathlib import Path
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
@@ -118,13 +124,13 @@ def test_the_ratio_is_that_of_each_image_by_its_definition_with_clipped_outputs(
     assert float(psnr(targets, targets)) == 100.0
 
 
-def test_the_similarity_is_that_of_windows_weighted_by_a_gaussian_with_population_covariances():
+def test_the_similarity_is_that_of_gaussian_windows_within_the_image_with_population_covariances():
     outputs, targets = (torch.rand(2, 1, 20, 20, generator=generator(seed), dtype=torch.float64) for seed in (0, 1))
     line = torch.exp(-0.5 * (torch.arange(-5, 6, dtype=torch.float64) / 1.5) ** 2)
     window = (line[:, None] * line / (line.sum() ** 2))[None, None]
 
     def mean(image):
-        return nn.functional.conv2d(nn.functional.pad(image, (5, 5, 5, 5), mode="reflect"), window)
+        return nn.functional.conv2d(image, window)
 
     a, b = mean(outputs), mean(targets)
     variance_a, variance_b = mean(outputs**2) - a**2, mean(targets**2) - b**2
@@ -134,6 +140,16 @@ def test_the_similarity_is_that_of_windows_weighted_by_a_gaussian_with_populatio
     found = ssim(outputs.float(), targets.float())
     assert float(found) == pytest.approx(float(similarity.mean()), abs=1e-5)
     assert float(ssim(targets, targets)) == pytest.approx(1.0)
+
+
+def test_ratio_and_similarity_are_those_of_scikit_image():
+    """Of its release 0.26.0, with gaussian_weights, sigma=1.5 and use_sample_covariance=False, of clipped outputs."""
+    i, j = torch.arange(16.0)[:, None], torch.arange(13.0)[None]
+    waves = [0.5 + 0.4 * torch.sin(0.7 * i + 0.3 * j), 0.5 + 0.4 * torch.cos(0.5 * i - 0.9 * j), (13 * i + j) / 207]
+    targets = torch.stack(waves)[None]
+    outputs = targets + 0.3 * torch.cos(1.3 * i * j + 0.2)
+    assert float(ssim(outputs, targets)) == pytest.approx(0.6085005, abs=2e-5)
+    assert float(psnr(outputs, targets)) == pytest.approx(13.829052, abs=2e-5)
 
 
 def test_the_loss_is_the_mean_squared_difference_and_other_shapes_are_refused():
@@ -177,6 +193,43 @@ def test_grey_images_are_converted_with_a_note(tmp_path):
     assert mine.network_options == {"in_channels": 3, "size": 16}
 
 
+def parquet_of(path, images, column="image"):
+    encoded = []
+    for image in images:
+        stream = io.BytesIO()
+        image.save(stream, "PNG")
+        encoded.append(stream.getvalue())
+    pq.write_table(pa.table({column: pa.array(encoded, pa.binary())}), path)
+    return path
+
+
+def test_images_of_a_parquet_file_need_no_labels_and_grey_ones_are_converted_with_a_note(tmp_path):
+    shades = [Image.new("RGB", (12, 12), (20 * number, 0, 0)) for number in range(8)] + [Image.new("L", (12, 12), 250)]
+    path = parquet_of(tmp_path / "mine.parquet", shades, column="picture")
+    with pytest.warns(UserWarning, match="1 of 9 images of .*mine.parquet are grey; they were converted to colour"):
+        mine = tasks.inpainting(source=path, test=path, image_column="picture")
+    shown = (mine.batch("test", torch.arange(9))[1][:, :, 0, 0] * 255).round().int().tolist()
+    assert shown == [[20 * number, 0, 0] for number in range(8)] + [[250, 250, 250]]
+
+
+def test_images_of_unequal_size_of_a_parquet_file_are_refused_with_both_rows(tmp_path):
+    path = parquet_of(tmp_path / "mine.parquet", [Image.new("RGB", (side, side)) for side in (12, 12, 14)])
+    with pytest.raises(ValueError, match=r"row 2 .* row 0 .*size="):
+        tasks.inpainting(source=path, test=path)
+
+
+def test_faces_of_a_parquet_file_are_colour_images_of_64_pixels():
+    folder = os.environ.get("RAY_ASNG_DATA")
+    if not folder or not (Path(folder) / "faces64_utk_crop.parquet").is_file():
+        pytest.skip("needs faces64_utk_crop.parquet in the folder that RAY_ASNG_DATA names")
+    faces = tasks.inpainting(source="faces64_utk_crop.parquet", image_column="jpeg", mask="random_half")
+    assert faces.network_options == {"in_channels": 3, "size": 64}
+    masked, true = faces.batch("test", torch.arange(16))
+    hidden = (masked == 0.0).all(dim=1).float().mean(dim=(1, 2))
+    assert float(hidden.min()) >= 0.5
+    assert 0.1 < float(true.mean()) < 0.9
+
+
 def test_a_source_that_is_not_there_is_refused_with_what_could_be_given(tmp_path):
     with pytest.raises(
         FileNotFoundError, match="'digits', 'cifar10', 'cifar100', 'celeba', or a Parquet file or folder"
@@ -198,7 +251,8 @@ def test_masks_of_a_device_and_a_copy_are_the_same():
 
 def test_small_images_have_no_similarity_and_say_so_by_leaving_it_out():
     assert set(tasks.inpainting().test_measures) == set()
-    assert set(tasks.inpainting(size=12).test_measures) == {"ssim"}
+    assert set(tasks.inpainting(size=11).test_measures) == {"ssim"}
+    assert float(ssim(pictures(2, 11) / 255.0, pictures(2, 11) / 255.0)) == pytest.approx(1.0)
 
 
 def test_masks_are_values():
