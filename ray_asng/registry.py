@@ -103,6 +103,7 @@ methods = Registry(
         "gaea": "ray_asng.optimizers.gaea:GAEA",
         "gaea_gdas": "ray_asng.optimizers.gaea_gdas:GAEAGDAS",
         "drnas": "ray_asng.optimizers.drnas:DrNAS",
+        "drnas_progressive": "ray_asng.optimizers.drnas_progressive:ProgressiveDrNAS",
     },
 )
 tables = Registry("table", {"nasbench201": "ray_asng.tabular.nasbench201:NASBench201Table"})

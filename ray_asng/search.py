@@ -36,7 +36,8 @@ from ray_asng.state import check_format, load_moments, load_weights
 from ray_asng.steps import MixedSteps, SampledSteps
 from ray_asng.stream import IndexStream
 from ray_asng.supernets.evaluation import scoring
-from ray_asng.supernets.supernet import Supernet, Way
+from ray_asng.supernets.supernet import Supernet
+from ray_asng.supernets.ways import Way
 from ray_asng.tally import Tally, score_split
 from ray_asng.tasks.base import Task
 
@@ -215,7 +216,7 @@ class Search:
 
     def _architecture_step(self, step: int, valid: Tally) -> None:
         seen = valid.examples
-        is_learning = self.epoch >= self.settings.warmup_epochs
+        is_learning = self.epoch >= self.settings.warmup_epochs and not self.optimizer.is_resting
         if is_learning and step % self.optimizer.architecture_every == 0:
             self._steps.architecture_step(valid, learn=True)
         if valid.examples == seen and step % _STEPS_BETWEEN_LOSSES == 0:

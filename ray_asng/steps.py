@@ -10,10 +10,12 @@ import torch
 
 from ray_asng.final_ranking import first_examples
 from ray_asng.optimizers.base import MixingOptimizer, Proposal, SamplingOptimizer, Weights
+from ray_asng.optimizers.kept import Kept
 from ray_asng.optimizers.one_hot import OneHot
 from ray_asng.shared_features import SharedFeatures
 from ray_asng.supernets.evaluation import buffers_kept, scoring
-from ray_asng.supernets.supernet import StraightThrough, Way
+from ray_asng.supernets.partial_channels import check_growth, partial_channels_of, set_partial_channels
+from ray_asng.supernets.ways import Among, StraightThrough, Way
 from ray_asng.tally import Tally, score_split
 
 if TYPE_CHECKING:
@@ -113,6 +115,7 @@ class MixedSteps:
             )
         self._batches: dict[str, tuple[Any, torch.Tensor]] = {}
         self._tally = Tally()
+        optimizer.prepare(self, search.settings.epochs)
 
     @property
     def parameters(self) -> Sequence[torch.nn.Parameter]:
@@ -169,6 +172,19 @@ class MixedSteps:
             directions.append(direction if buffer is None else direction + settings["momentum"] * buffer)
         return directions
 
+    @property
+    def partial_channels(self) -> int:
+        """Parts of the channels of which the supernet's operations see one."""
+        return partial_channels_of(self.search.supernet)
+
+    def check_partial_channels(self, parts: int) -> None:
+        """Raise ValueError or TypeError if the operations cannot be made to see one of fewer parts."""
+        check_growth(self.search.supernet, parts)
+
+    def set_partial_channels(self, parts: int) -> None:
+        """Make the operations see one of fewer parts; what the weight optimizer remembers grows with them."""
+        set_partial_channels(self.search.supernet, parts, self.search.weight_optimizer)
+
     def weight_step(self, tally: Tally) -> None:
         """The mixture on one training batch."""
         inputs, targets = self.search.batch("train")
@@ -199,5 +215,7 @@ class MixedSteps:
 
 
 def _way(weights: Weights) -> Way:
-    """How the supernet runs mixing weights: those that stand for one path run it alone."""
-    return StraightThrough(weights.architecture, weights) if isinstance(weights, OneHot) else weights
+    """How the supernet runs mixing weights: those that stand for one path run it alone, discarded options not."""
+    if isinstance(weights, OneHot):
+        return StraightThrough(weights.architecture, weights)
+    return Among(weights.options, weights) if isinstance(weights, Kept) else weights

@@ -14,7 +14,7 @@ SMALL = {"space_options": {"width": 4, "cells": 1}, "batch_size": 16, "train_fra
 FEW = {name: {"candidates": 5} for name in ("random_search", "rsps")}
 FEW |= {name: {"population": 3, "generations": 2, "crossovers": 1, "mutations": 1} for name in ("spos", "fairnas")}
 # What a method asks of the network.
-NETWORKS = {"pc_darts": {"edge_weights": True, "partial_channels": 2}}
+NETWORKS = {"pc_darts": {"edge_weights": True, "partial_channels": 2}, "drnas_progressive": {"partial_channels": 4}}
 
 
 def build(method="asng", **settings):

@@ -31,7 +31,7 @@ SMALL = {
 FEW = {name: {"candidates": 5} for name in ("random_search", "rsps")}
 FEW |= {name: {"population": 3, "generations": 2, "crossovers": 1, "mutations": 1} for name in ("spos", "fairnas")}
 # What a method asks of the network.
-NETWORKS = {"pc_darts": {"edge_weights": True, "partial_channels": 2}}
+NETWORKS = {"pc_darts": {"edge_weights": True, "partial_channels": 2}, "drnas_progressive": {"partial_channels": 4}}
 
 
 def build(method="asng", seed=0, **settings):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ray_asng.optimizers.darts_es import EarlyStoppedDARTS
     from ray_asng.optimizers.darts_pt import DARTSPT
     from ray_asng.optimizers.drnas import DrNAS
+    from ray_asng.optimizers.drnas_progressive import ProgressiveDrNAS
     from ray_asng.optimizers.evolution import RegularizedEvolution
     from ray_asng.optimizers.fairnas import FairNAS
     from ray_asng.optimizers.gaea import GAEA
@@ -55,6 +56,7 @@ _HOMES = {
     "GAEA": "gaea",
     "GAEAGDAS": "gaea_gdas",
     "DrNAS": "drnas",
+    "ProgressiveDrNAS": "drnas_progressive",
     "Optimizer": "base",
     "SamplingOptimizer": "base",
     "MixingOptimizer": "base",
@@ -82,6 +84,7 @@ __all__ = [
     "MixingOptimizer",
     "NaturalAdam",
     "Optimizer",
+    "ProgressiveDrNAS",
     "Proposal",
     "RandomSearch",
     "RegularizedEvolution",

@@ -67,8 +67,8 @@ class Cost:
 class Optimizer(ABC):
     """What both kinds share. Subclass `SamplingOptimizer` or `MixingOptimizer`, not this.
 
-    `convergence_limit`, `finalize`, `finalists`, `reseed`, `on_epoch_end`, `cost` and `metrics` are hooks: they do
-    next to nothing and are there to be replaced.
+    `convergence_limit`, `is_resting`, `finalize`, `finalists`, `reseed`, `on_epoch_end`, `cost` and `metrics` are
+    hooks: they do next to nothing and are there to be replaced.
 
     Attributes:
         architecture_every: weight steps for one architecture step of the search loop.
@@ -100,6 +100,11 @@ class Optimizer(ABC):
     def convergence_limit(self) -> float:
         """The largest convergence (`ray_asng.concentration`) that bounds on the probabilities allow."""
         return 1.0
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether the search shall make no architecture steps now, as in `warmup_epochs`."""
+        return False
 
     def most_likely(self) -> Architecture:
         """The architecture that the optimizer holds best now, without further evaluations."""
@@ -181,9 +186,26 @@ class Problem(Protocol):
     def evaluate(self, weights: Weights) -> float:
         """Loss of the mixture, without gradient, on a fixed part of the validation split: up to 2048 examples."""
 
+    @property
+    def partial_channels(self) -> int:
+        """Parts of the channels of which operations see one (`space_options`); 1 if they see all."""
+
+    def check_partial_channels(self, parts: int) -> None:
+        """Raise ValueError or TypeError if the operations cannot be made to see one of fewer parts."""
+
+    def set_partial_channels(self, parts: int) -> None:
+        """Make the operations see one of fewer parts; for `weights_for_step`."""
+
 
 class MixingOptimizer(Optimizer):
     """Learns from the gradient of a loss by the weights with which options are mixed."""
+
+    def prepare(self, problem: Problem, epochs: int) -> None:
+        """Called before a search of so many epochs starts: a hook for methods that need more than a space.
+
+        Raises:
+            ValueError: the method cannot search this network, or not in so many epochs.
+        """
 
     @property
     def cost(self) -> Cost:

@@ -3,7 +3,8 @@
     theta ~ Dirichlet(c),   c = elu(beta) + 1
     gradient_beta E[L_valid(theta)], by one sample, plus that of a penalty which pulls the concentration to 1
 
-Without the progressive scheme (partial channels, pruning): the published NAS-Bench-201 results were made without it.
+The progressive scheme (partial channels, pruning) is `drnas_progressive`; the published NAS-Bench-201 results were made
+without it.
 
 References:
     Chen, Wang, Cheng, Tang & Hsieh, "DrNAS: Dirichlet Neural Architecture Search", ICLR 2021; defaults of the
@@ -68,7 +69,7 @@ class DrNAS(MixingOptimizer):
     @property
     def probabilities(self) -> dict[str, Floats]:
         """Decision name -> (K,) mean of the Dirichlet distribution, in the order of beta and its softmax."""
-        rows = {name: concentration(row.detach()).double().cpu().numpy() for name, row in self.beta.items()}
+        rows = {name: concentration(row.detach()).double().cpu().numpy() for name, row in self._left().items()}
         return {name: row / row.sum() for name, row in rows.items()}
 
     def reseed(self, seed: int) -> None:
@@ -84,14 +85,18 @@ class DrNAS(MixingOptimizer):
         loss = problem.loss(self._sample(), "valid")
         gradients = self._state.gradients(loss)
         if self.divergence_weight:
-            penalty = self.divergence_weight * divergence_from_flat(self.beta)
+            penalty = self.divergence_weight * divergence_from_flat(self._left())
             gradients = [slope + pull for slope, pull in zip(gradients, self._state.gradients(penalty), strict=True)]
         self._state.step(gradients)
         return float(loss.detach())
 
     def _sample(self) -> dict[str, torch.Tensor]:
         """Decision name -> (K,) on the simplex [theta]."""
-        return {name: dirichlet_sample(concentration(row), self.generator) for name, row in self.beta.items()}
+        return {name: dirichlet_sample(concentration(row), self.generator) for name, row in self._left().items()}
+
+    def _left(self) -> Mapping[str, torch.Tensor]:
+        """The beta of the options that are drawn: all of them, unless a subclass discards some."""
+        return self.beta
 
     def state_dict(self) -> dict[str, Any]:
         """Beta, the state of Adam, and the generator."""

@@ -54,7 +54,9 @@ class DARTSNode(Partial):
             name = edge_name(kind, source, node)
             stride = self.stride if source < NUM_INPUTS else 1
             one = _choice(name, options[name], seen, stride, affine)
-            self.edges.append(one if partial_channels == 1 else PartialChannels(one, partial_channels, stride=stride))
+            self.edges.append(
+                one if partial_channels == 1 else PartialChannels(one, channels, partial_channels, stride=stride)
+            )
         self.sum = InputWeights(inputs_of(kind, node), name=node_name(kind, node)) if edge_weights else None
 
     def forward(self, states: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -128,7 +128,7 @@ def _cell(affine: bool, operations: tuple[str, ...], parts: int, edge_weights: b
     def choice(source: int, target: int) -> nn.Module:
         options = {operation: _BUILDERS[operation](seen, affine) for operation in operations}
         one = OneOf(options, name=edge_name(source, target))
-        return one if parts == 1 else PartialChannels(one, parts)
+        return one if parts == 1 else PartialChannels(one, channels, parts)
 
     def weights(target: int) -> InputWeights:
         return InputWeights(edges_to(target), name=node_name(target))

@@ -7,10 +7,9 @@ how they run before each pass, and extracts the network of one architecture as a
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from torch import nn
@@ -24,21 +23,8 @@ from ray_asng.supernets.input_weights import InputWeights, input_weights_inside
 from ray_asng.supernets.mixing_weights import check_mixing_weights
 from ray_asng.supernets.places import decided_inside
 from ray_asng.supernets.value_choice import Choice, Derived, Number, ValueChoice, largest
+from ray_asng.supernets.ways import Among, StraightThrough, Way
 from ray_asng.supernets.width_conflict import explain_width_conflict
-
-
-@dataclass(frozen=True, slots=True)
-class StraightThrough:
-    """Run the path of `architecture`, let the gradient reach the `weights` (decision name -> (K,)) of all options.
-
-    The values of the weights must be one-hot at the architecture's options (hard - soft.detach() + soft).
-    """
-
-    architecture: Mapping[str, Value]
-    weights: Mapping[str, torch.Tensor]
-
-
-Way: TypeAlias = Mapping[str, Value] | Mapping[str, torch.Tensor] | StraightThrough
 
 
 class Supernet(nn.Module):
@@ -185,7 +171,8 @@ class Supernet(nn.Module):
             way: an architecture (decision name -> option name or number): only the chosen operations run, at the
                 chosen widths; or mixing weights (decision name -> (K,) tensor): every operation runs, but for those
                 whose weight is a constant zero, and a node whose input weights are among them (name -> (E,) tensor)
-                sums its inputs by these; or `StraightThrough`. The last two only where all choices are `OneOf`s.
+                sums its inputs by these; or `StraightThrough` or `Among`. Only a path where not all choices are
+                `OneOf`s.
 
         Returns:
             What the module returns.
@@ -240,6 +227,9 @@ class Supernet(nn.Module):
             self.refuse_values()
             indices, _ = self._chosen(way.architecture)
             runs: Mapping[str, Run] = {name: Hard(index, way.weights[name]) for name, index in indices.items()}
+        elif isinstance(way, Among):
+            self.refuse_values()
+            runs = self._mixtures(way.weights, way.options)
         elif any(isinstance(value, torch.Tensor) for value in way.values()):
             self.refuse_values()
             runs = self._mixtures(way)  # type: ignore[arg-type]  # a value that is no tensor is refused there
@@ -275,7 +265,10 @@ class Supernet(nn.Module):
             return choice.options[value]  # type: ignore[index]  # KeyError of one that is none
         return self._decisions[name].check(value)  # type: ignore[return-value]  # the others are numeric
 
-    def _mixtures(self, weights: Mapping[str, torch.Tensor]) -> dict[str, Mixture]:
+    def _mixtures(
+        self, weights: Mapping[str, torch.Tensor], options: Mapping[str, Sequence[int]] | None = None
+    ) -> dict[str, Mixture]:
+        options = options or {}
         lengths = {name: len(choices[0].options) for name, choices in self.choices.items()}
         check_mixing_weights(weights, lengths, {name: len(part.edges) for name, part in self.input_weights.items()})
         for name, part in self.input_weights.items():
@@ -285,10 +278,10 @@ class Supernet(nn.Module):
         values = torch.cat([weights[name] for name in constants]).tolist() if constants else []
         runs: dict[str, Mixture] = {}
         for name, length in lengths.items():
-            used = range(length)
+            used: Sequence[int] = options.get(name, range(length))
             if name in constants:
                 mine, values = values[:length], values[length:]
-                used = [i for i, value in enumerate(mine) if value != 0.0] or [0]  # type: ignore[assignment]
+                used = [i for i in used if mine[i] != 0.0] or [used[0]]
             runs[name] = Mixture(tuple(used), weights[name])
         counts = {name: len(choices) for name, choices in self.choices.items()}
         self.passes = sum(len(runs[name].indices) * count for name, count in counts.items()) / sum(counts.values())

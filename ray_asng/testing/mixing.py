@@ -23,7 +23,12 @@ _LEARNING_STEPS = 100
 
 
 class PlantedProblem:
-    """A loss that falls the more weight the later options have; one network weight scales it, for unrolled methods."""
+    """A loss that falls the more weight the later options have; one network weight scales it, for unrolled methods.
+
+    There are no channels, so nothing changes when operations are to see more of them.
+    """
+
+    partial_channels = 1
 
     def __init__(self, space: SearchSpace) -> None:
         self.parameters = [nn.Parameter(torch.tensor(0.5))]
@@ -42,6 +47,12 @@ class PlantedProblem:
         """The same loss without graph."""
         with torch.no_grad():
             return float(self.loss(weights, "valid"))
+
+    def check_partial_channels(self, parts: int) -> None:
+        """Any number will do."""
+
+    def set_partial_channels(self, parts: int) -> None:
+        """Nothing changes."""
 
     def expected_cost(self, optimizer: MixingOptimizer) -> float:
         """Mean cost of an option under the probabilities, summed over decisions."""

@@ -38,7 +38,7 @@ HillClimber = example("own_method").HillClimber
 METHODS = {name: {"candidates": 5} for name in ("random_search", "rsps")}
 METHODS |= {name: {"population": 3, "generations": 2, "crossovers": 1, "mutations": 1} for name in ("spos", "fairnas")}
 # What a method asks of the network.
-NETWORKS = {"pc_darts": {"edge_weights": True, "partial_channels": 2}}
+NETWORKS = {"pc_darts": {"edge_weights": True, "partial_channels": 2}, "drnas_progressive": {"partial_channels": 4}}
 SPACES = {
     "nasbench201": [
         {"width": 4, "cells": 1},
@@ -136,7 +136,7 @@ def test_the_method_of_the_example_conforms():
 
 @pytest.mark.parametrize("name", list(registry.methods))
 def test_the_method_conforms_on_the_built_in_space(name):
-    network = registry.spaces["nasbench201"](width=2, cells=1, **NETWORKS.get(name, {}))
+    network = registry.spaces["nasbench201"](width=4, cells=1, **NETWORKS.get(name, {}))
     check_optimizer(registry.methods[name], network.search_space)
 
 

@@ -24,6 +24,7 @@ from ray_asng.optimizers import (
     EarlyStoppedDARTS,
     FairNAS,
     NaturalAdam,
+    ProgressiveDrNAS,
     RandomSearch,
     RegularizedEvolution,
     SamplingOptimizer,
@@ -146,6 +147,8 @@ METHODS = {
     "drnas": (partial(DrNAS, **LARGE), 20),
     "drnas, kl": (partial(DrNAS, **LARGE, regulariser="kl"), 20),
     "drnas, free": (partial(DrNAS, **LARGE, regulariser=None), 20),
+    # These networks have no channels that could be partial.
+    "drnas_progressive": (partial(ProgressiveDrNAS, **LARGE, partial_channels=[1], kept=[]), 20),
 }
 
 

@@ -14,7 +14,7 @@ from ray_asng.optimizers.gaea_gdas import GAEAGDAS, divergence_from_uniform, div
 from ray_asng.optimizers.gdas import GDAS
 from ray_asng.optimizers.one_hot import OneHot
 from ray_asng.optimizers.snas import SNAS
-from ray_asng.supernets.supernet import StraightThrough
+from ray_asng.supernets.ways import StraightThrough
 
 SPACE = SearchSpace([Categorical("a", ("x", "y", "z")), Categorical("b", ("x", "y"))])
 SLOPES = {"a": torch.tensor([1.0, 0.0, 2.0]), "b": torch.tensor([0.0, 1.0])}

@@ -18,6 +18,7 @@ from ray_asng.supernets.input_weights import InputWeights
 DARTS_LIKE = ("darts", "darts_2nd", "darts_es", "darts_pt", "pc_darts", "sdarts_rs", "sdarts_adv")
 DARTS_LIKE += ("snas", "gdas", "drnas")
 OPTIONS = {name: {"learning_rate": 0.3} for name in DARTS_LIKE}
+OPTIONS |= {"drnas_progressive": {"learning_rate": 0.3, "partial_channels": [1], "kept": []}}
 OPTIONS |= {"gaea": {"learning_rate": 1.0}, "gaea_gdas": {"learning_rate": 0.3, "first_temperature": 1.0}}
 UNIFORM = ("random_search", "rsps", "spos", "fairnas")  # whose distribution stands still
 OPTIONS |= {name: {"candidates": 2} for name in ("random_search", "rsps")}

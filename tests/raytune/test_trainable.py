@@ -19,7 +19,7 @@ FROM_TUNE |= {"iterations_since_restore", "training_iteration", "hostname", "nod
 FEW = {name: {"candidates": 2} for name in ("random_search", "rsps")}
 FEW |= {name: {"population": 2, "generations": 1, "crossovers": 0, "mutations": 0} for name in ("spos", "fairnas")}
 # What a method asks of the network.
-NETWORKS = {"pc_darts": {"edge_weights": True, "partial_channels": 2}}
+NETWORKS = {"pc_darts": {"edge_weights": True, "partial_channels": 2}, "drnas_progressive": {"partial_channels": 4}}
 
 
 def small(method):

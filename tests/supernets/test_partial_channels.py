@@ -25,7 +25,7 @@ def test_the_operation_sees_the_first_part_and_the_parts_take_turns_afterwards(p
     operation, inputs = nn.Conv2d(8 // parts, 8 // parts, 1), images()
     first, *others = inputs.chunk(parts, dim=1)
     expected = shuffled_by_hand([operation(first), *others])
-    torch.testing.assert_close(PartialChannels(operation, parts)(inputs), expected)
+    torch.testing.assert_close(PartialChannels(operation, 8, parts)(inputs), expected)
 
 
 @pytest.mark.parametrize(("size", "halved"), [(6, 3), (7, 4)])
@@ -33,14 +33,14 @@ def test_with_a_stride_the_other_parts_are_pooled_by_maxima(size, halved):
     operation, inputs = nn.Conv2d(2, 2, 3, stride=2, padding=1), images(size=size)
     first, *others = inputs.chunk(4, dim=1)
     pooled = [nn.functional.max_pool2d(part, 2, ceil_mode=True) for part in others]
-    outputs = PartialChannels(operation, 4, stride=2)(inputs)
+    outputs = PartialChannels(operation, 8, 4, stride=2)(inputs)
     assert outputs.shape == (2, 8, halved, halved)
     torch.testing.assert_close(outputs, shuffled_by_hand([operation(first), *pooled]))
 
 
 def test_every_input_and_weight_gets_its_gradient():
     operation, inputs = nn.Conv2d(4, 4, 1), images().requires_grad_()
-    PartialChannels(operation, 2)(inputs).square().sum().backward()
+    PartialChannels(operation, 8, 2)(inputs).square().sum().backward()
     assert bool((inputs.grad != 0.0).all())
     assert bool((operation.weight.grad != 0.0).all())
 

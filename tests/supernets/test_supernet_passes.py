@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ray_asng import Architecture, Categorical, OneOf, SearchSpace, Supernet
-from ray_asng.supernets.supernet import StraightThrough
+from ray_asng.supernets.ways import StraightThrough
 
 
 class Counted(nn.Module):
