@@ -70,7 +70,10 @@ def words(entry: Entry, mean: Estimate) -> str:
 
 
 def values_table(kept: KeptRuns, methods: Sequence[str], problem: str, evaluations: Sequence[int]) -> str:
-    """What every method reached after so many evaluations, and what it took itself for one."""
+    """What every method reached after so many evaluations, and what it took itself for one.
+
+    Where a method has fewer long runs than short ones, `seeds` has the numbers of both.
+    """
     entry, columns = PANEL[problem], [f"at {point}" for point in evaluations]
     by_point = [reached(kept, methods, problem, point) for point in evaluations]
     rows = []
@@ -78,19 +81,22 @@ def values_table(kept: KeptRuns, methods: Sequence[str], problem: str, evaluatio
         cells = [words(entry, bootstrap_interval(list(values[method].values()))) for values in by_point]
         runs = kept.of(method, problem).values()
         own = np.median([1e3 * run.own_seconds / run.evaluations for run in runs])
-        rows.append((method, len(runs), *cells, f"{own:.2g}"))
+        # Of methods of seconds a run there may be fewer long runs than short ones.
+        seeds = list(dict.fromkeys(len(values[method]) for values in by_point))
+        rows.append((method, " / ".join(map(str, seeds)), *cells, f"{own:.2g}"))
     return table(("method", "seeds", *columns, "its own time, ms an evaluation"), rows)
 
 
-def hours_table(kept: KeptRuns, methods: Sequence[str], problem: str) -> str:
-    """What every method reached by simulated hours."""
+def hours_table(kept: KeptRuns, methods: Sequence[str], problem: str, evaluations: int) -> str:
+    """What every method reached by simulated hours, of the runs that are so long."""
     entry, rows = PANEL[problem], []
     for method in methods:
-        runs = kept.of(method, problem).values()
+        runs = [run for run in kept.of(method, problem).values() if run.evaluations >= evaluations]
         by_hour = [[run.after_seconds(3600.0 * hours) for run in runs] for hours in entry.hours]
         last = np.median([run.total_seconds for run in runs]) / 3600.0
-        rows.append((method, *(words(entry, bootstrap_interval(values)) for values in by_hour), f"{last:.0f} h"))
-    return table(("method", *(f"{hours} h" for hours in entry.hours), "a run ended after"), rows)
+        reached_by = (words(entry, bootstrap_interval(values)) for values in by_hour)
+        rows.append((method, len(runs), *reached_by, f"{last:.0f} h"))
+    return table(("method", "seeds", *(f"{hours} h" for hours in entry.hours), "a run ended after"), rows)
 
 
 def comparisons(
@@ -231,7 +237,7 @@ def problem_section(kept: KeptRuns, methods: Sequence[str], problem: str, evalua
             f"By simulated hours of training, one after the other or as many at a time as a method has out. A run ends "
             f"after {evaluations} evaluations, and then keeps what it has."
         )
-        blocks += [said, hours_table(kept, methods, problem)]
+        blocks += [said, hours_table(kept, methods, problem, evaluations)]
     return blocks
 
 

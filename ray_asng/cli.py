@@ -53,11 +53,13 @@ _CONFIG_HELP = "Any other key of a search's config, such as lr=0.1 or space_opti
 _EPOCHS_HELP = f"Epochs of a retraining; 0 leaves it out.  [default: {DEFAULT['retrain_epochs']}]"
 _RETRAIN_HELP = "Any setting of a retraining, such as lr=0.05 or parameter_limit=4000000."
 _RANDOM_HELP = "Uniformly drawn architectures that are retrained for comparison."
+_HAND_MADE_HELP = "Retrainings of the network's own hand-made architecture, if it has one, for comparison."
 # What searching and retraining share.
 _JOB_OPTIONS = (
     click.option("--smoke", is_flag=True, help="Everything in under a minute, at a size without meaning."),
     *_RUN_OPTIONS,
     click.option("--random-architectures", type=click.IntRange(0), default=1, show_default=True, help=_RANDOM_HELP),
+    click.option("--hand-made", type=click.IntRange(0), default=1, show_default=True, help=_HAND_MADE_HELP),
     click.option("--set-retrain", "retrain_settings", multiple=True, metavar="KEY=JSON", help=_RETRAIN_HELP),
     click.option("--retrain-epochs", type=click.IntRange(0), help=_EPOCHS_HELP),
     click.option("--set", "settings", multiple=True, metavar="KEY=JSON", help=_CONFIG_HELP),

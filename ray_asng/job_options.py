@@ -36,6 +36,7 @@ def job_fields(
     retrain_epochs: int | None,
     retrain_settings: tuple[str, ...],
     random_architectures: int,
+    hand_made: int,
     data_dir: Path | None,
     max_concurrent: int | None,
     smoke: bool,
@@ -73,6 +74,7 @@ def job_fields(
         "retrain_seeds": retrain_seeds,
         "architectures": list(architectures),
         "random_architectures": random_architectures,
+        "hand_made": hand_made,
         "max_concurrent": max_concurrent,
         "patience": patience,
     }

@@ -14,6 +14,7 @@ NOTHING_TYPED = {
     "retrain_epochs": None,
     "retrain_settings": (),
     "random_architectures": 1,
+    "hand_made": 1,
     "data_dir": None,
     "max_concurrent": None,
     "smoke": False,

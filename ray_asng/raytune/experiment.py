@@ -40,6 +40,7 @@ logger = logging.getLogger(__name__)
 
 RANDOM_ARCHITECTURE = "random_architecture"
 GIVEN = "given"
+HAND_MADE = "hand_made"
 _PICTURES = 8
 
 
@@ -50,10 +51,12 @@ class Rehearsal:
     Attributes:
         metric: of the task.
         given: architectures to retrain that no search has to find, as `found` of a `RetrainTrainable`.
+        hand_made: that of the network itself, likewise; None if it has none.
     """
 
     metric: str
     given: list[dict[str, Any]]
+    hand_made: dict[str, Any] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +72,7 @@ class Job:
         retrain_seeds: retrainings of every architecture (seeds 0, 1, ...).
         architectures: what is retrained besides what the searches find, as JSON or in the notation of the space.
         random_architectures: how many uniformly drawn architectures are retrained for comparison.
+        hand_made: how often that of the network itself (its method `hand_made`) is, if it has one: seeds 0, 1, ...
         checkpoint_every: epochs between checkpoints.
         max_concurrent: trials at a time; as many as the resources allow if None.
         patience: of a `SearchStopper` that ends searches which have converged or collapsed; None lets them run on.
@@ -82,6 +86,7 @@ class Job:
     retrain_seeds: int = 1
     architectures: Sequence[str] = ()
     random_architectures: int = 1
+    hand_made: int = 1
     checkpoint_every: int = 5
     max_concurrent: int | None = None
     patience: int | None = None
@@ -114,7 +119,8 @@ class Job:
         task = config.build_task()
         for method in self.methods:
             SearchConfig.from_mapping({**self.config, "method": method, "seed": 0}).build_search(task=task)
-        metric, space = task.metric, Supernet(config.build_module(task)).space
+        module = config.build_module(task)
+        metric, space = task.metric, Supernet(module).space
         rng = np.random.default_rng(0)
         drawn = [space.sample(rng) for _ in range(self.random_architectures)]
         given = [
@@ -128,7 +134,7 @@ class Job:
             if "task_options" in self.retraining:
                 task = retrained.build_task()
             build_retraining(retrained, {**first, "space_options": space_options(retrained, first, task)}, task)
-        return Rehearsal(metric, given)
+        return Rehearsal(metric, given, _hand_made(module))
 
     def save(self) -> None:
         """Write the job into its folder, so that `load` can take it up."""
@@ -157,7 +163,9 @@ def run_job(job: Job, rehearsal: Rehearsal) -> Report:
     with ray_session():
         searches = _searches(job, rehearsal)
         found = [_found(result.metrics) for result in searches if result.error is None and result.metrics]
-        retrained = _retrainings(job, rehearsal, found)
+        retrained = _retrainings(job, rehearsal, "retraining", [*found, *rehearsal.given], job.retrain_seeds)
+        if rehearsal.hand_made is not None:
+            _retrainings(job, rehearsal, HAND_MADE, [rehearsal.hand_made], job.hand_made)
     report = results_and_report(job.output, job.command)
     if found and retrained:
         _save_best_child(job.output, retrained)
@@ -181,18 +189,26 @@ def _searches(job: Job, rehearsal: Rehearsal) -> list[tune.Result]:
     ).run()
 
 
-def _retrainings(job: Job, rehearsal: Rehearsal, found: list[dict[str, Any]]) -> list[tune.Result]:
-    if job.retraining is None:
+def _retrainings(
+    job: Job, rehearsal: Rehearsal, folder: str, found: list[dict[str, Any]], seeds: int
+) -> list[tune.Result]:
+    """Retrain what was found so many times each."""
+    if job.retraining is None or not found or not seeds:
         return []
     return Experiment(
-        folder=job.output / "tune" / "retraining",
+        folder=job.output / "tune" / folder,
         trainable=RetrainTrainable,
-        param_space=_retraining_space(job, [*found, *rehearsal.given]),
+        param_space=_retraining_space(job, found, seeds),
         name=_retraining_name,
         columns=("epoch", "train_loss", f"test_{rehearsal.metric}"),
         checkpoint_every=job.checkpoint_every,
         max_concurrent=job.max_concurrent,
     ).run()
+
+
+def _hand_made(module: torch.nn.Module) -> dict[str, Any] | None:
+    make = getattr(module, "hand_made", None)
+    return None if make is None else {"architecture": dict(make()), "method": HAND_MADE, "seed": -1}
 
 
 def _search_space(job: Job) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -202,12 +218,12 @@ def _search_space(job: Job) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return {**job.config, "method": tune.choice(list(job.methods)), "seed": tune.randint(0, most + 1)}, points
 
 
-def _retraining_space(job: Job, found: list[dict[str, Any]]) -> dict[str, Any]:
-    """The param_space of all retrainings."""
+def _retraining_space(job: Job, found: list[dict[str, Any]], seeds: int) -> dict[str, Any]:
+    """The param_space of retrainings."""
     return {
         "search": {**job.config, "seed": 0},
         "found": tune.grid_search(found),
-        "seed": tune.grid_search(list(range(job.retrain_seeds))),
+        "seed": tune.grid_search(list(range(seeds))),
         **(job.retraining or {}),
     }
 

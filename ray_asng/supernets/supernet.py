@@ -349,23 +349,28 @@ class Supernet(nn.Module):
     def parameter_free_share(self, architecture: Mapping[str, Value]) -> float:
         """Share of the decisions whose chosen option has no weights: near 1 a search has collapsed.
 
-        Of the decisions that chose an option of the search and have one with weights; 0 if none has.
+        Of the decisions that run, chose an option of the search and have one with weights; 0 if none has. An edge that
+        a module leaves out, as those beyond two to a node of the DARTS space, does not run.
         """
-        free = [
-            choice.is_parameter_free(index)
-            for choice, index in ((self.choices[name][0], i) for name, i in self._chosen(architecture)[0].items())
-            if index < len(choice.options)
-            and not all(choice.is_parameter_free(option) for option in range(len(choice.options)))
-        ]
+        indices, _ = self._chosen(architecture)
+        skipped = self._skipped(architecture)
+        free = []
+        for name, index in indices.items():
+            choice = self.choices[name][0]
+            options = range(len(choice.options))
+            if index in options and self._is_reached(name, skipped) and not all(map(choice.is_parameter_free, options)):
+                free.append(choice.is_parameter_free(index))
         return sum(free) / len(free) if free else 0.0
+
+    def _is_reached(self, name: str, skipped: tuple[str, ...]) -> bool:
+        """Whether a decision stands anywhere but inside what does not run."""
+        return any(not f"{path}.".startswith(skipped) for path in self._places[name])
 
     def _fix_unreached(self, architecture: Architecture) -> dict[str, Value]:
         """Give the first option, or the lowest number, to decisions that stand only inside options not chosen."""
         skipped = self._skipped(architecture)
         return {
-            name: value
-            if any(not f"{path}.".startswith(skipped) for path in self._places[name])
-            else _first(self._decisions[name])
+            name: value if self._is_reached(name, skipped) else _first(self._decisions[name])
             for name, value in architecture.items()
         }
 

@@ -293,8 +293,9 @@ def test_what_is_not_searched_takes_no_part_in_mixtures():
         network(IMAGES, {**weights, "normal_edge_1_3": torch.ones(3)})
 
 
-def test_the_share_of_parameter_free_options_counts_kept_edges_alone():
-    network = build(space="s2")
+@pytest.mark.parametrize("space", ["s2", "s3"])  # an empty edge is an option of the search in the second one only
+def test_the_share_of_parameter_free_options_counts_kept_edges_alone(space):
+    network = build(space=space)
     kept = {edge_name(kind, 1, node): "skip_connect" for kind in KINDS for node in NODES}
     few = filled(network, NONE, **kept)
     # Half of these are in reduction cells and halve the size, for which a skip connection has weights.
