@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 from report import leave, machine
 from samplers import ByASNGSearch, Method
 from search_panel import DURATION_DEVIATION, PANEL, KeptRuns, Task, check, points
@@ -38,6 +39,7 @@ PROBLEMS: tuple[str, ...] = ("nasbench201-cifar10", "leading-ones", "one-max-noi
 SMOKE_PROBLEMS: tuple[str, ...] = ("leading-ones", "one-max-noisy")
 WORKERS = (1, 4, 16, 64)
 EVALUATIONS, SMOKE_EVALUATIONS = 200, 30
+_FARTHEST = 700.0  # as logarithm; the exponential of minus 745 is zero
 
 
 class ReuseByDraw(Reuse):
@@ -55,7 +57,8 @@ class ReuseByDraw(Reuse):
         """As `Reuse.add`, with other densities for the fresh results."""
         super().add(options, values, losses, distribution)
         logs = self.results.logs.copy()
-        logs[-len(losses) :] = self.drawn[: len(losses)]
+        # They may be so late that their densities now are too small for numbers; weights of zero alone have no ranks.
+        logs[-len(losses) :] = np.minimum(self.drawn[: len(losses)], logs[-len(losses) :] + _FARTHEST)
         del self.drawn[: len(losses)]
         self.results = self.results._replace(logs=logs)
         return self.results

@@ -6,7 +6,8 @@ loss without noise); intervals are 95 % bootstrap intervals of means over seeds.
 seed; their p-values, of a paired t test and of ranks over all runs, are adjusted by Holm's method for the methods
 compared on a problem. Ranks are 1 for the best of a seed, in the mean over the seeds that all methods have, then over
 problems, with an interval over problems. A method with several trials out at a time is told what has come back, which
-is what counts as its evaluations; a trial then takes its simulated seconds times a log-normal factor.
+is what counts as its evaluations; a trial then takes its simulated seconds times a log-normal factor. Where a method
+has fewer long runs than short ones, tables have the numbers of both, and curves end with the short ones.
 
 Runs are kept in `runs.parquet` in the output folder: the same command goes on where it was interrupted, and more seeds,
 methods or problems are added to what is there.
@@ -54,6 +55,11 @@ def reached(kept: KeptRuns, methods: Sequence[str], problem: str, evaluations: i
         }
         for method in methods
     }
+
+
+def shortest(kept: KeptRuns, methods: Sequence[str], problem: str) -> int:
+    """Up to how many evaluations all runs of these methods go."""
+    return min(run.evaluations for method in methods for run in kept.of(method, problem).values())
 
 
 def goodness(entry: Entry, values: Mapping[str, Mapping[int, float]]) -> dict[str, dict[int, float]]:
@@ -175,7 +181,9 @@ def ranks_table(kept: KeptRuns, methods: Sequence[str], problems: Sequence[str],
 
 def draw_ranks(kept: KeptRuns, methods: Sequence[str], problems: Sequence[str], evaluations: int) -> Figure:
     """Mean rank over the panel against evaluations."""
-    grid, colours = _grid(evaluations), method_colours(list(methods))
+    # Farther on there would be fewer seeds, and a jump where the others leave.
+    grid = [point for point in _grid(evaluations) if point <= min(shortest(kept, methods, each) for each in problems)]
+    colours = method_colours(list(methods))
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()
     plain_axes(axes, f"mean rank over {len(problems)} problems; 1 is best", "evaluations")
@@ -201,8 +209,11 @@ def draw_incumbents(kept: KeptRuns, methods: Sequence[str], problems: Sequence[s
         plain_axes(axes, f"{problem}{' [%]' if entry.is_accuracy else ''}", "evaluations")
         by_point = [reached(kept, methods, problem, point) for point in grid]
         for method in methods:
-            means = [float(np.mean(list(values[method].values()))) for values in by_point]
-            (line,) = axes.plot(grid, means, color=colours[method], linewidth=2.2 if method == OURS else 1.2)
+            end = shortest(kept, [method], problem)
+            means = [float(np.mean(list(v[method].values()))) for g, v in zip(grid, by_point, strict=True) if g <= end]
+            (line,) = axes.plot(
+                grid[: len(means)], means, color=colours[method], linewidth=2.2 if method == OURS else 1.2
+            )
             line.set_label(method)
         _count_in_logs(axes)
         axes.set_yscale("linear" if entry.is_accuracy else "log")

@@ -162,12 +162,13 @@ def draw(found: Mapping[tuple[str, float], Iterations], steps: Mapping[float, fl
         plain_axes(axes, f"weights at eta_x = {rate}", "first step, n_theta^-f")
         for turn, method in enumerate(METHODS):
             _draw_method(axes, found[method, rate], list(steps.values()), colours[method], turn)
-        limit = found["asng", rate].limit
+        limit = found["asng", rate].limit  # the same at both rates
         axes.axhline(limit, color="#bfbfbf", linewidth=0.8, linestyle=":")
         axes.set(xscale="log", yscale="log")
-        axes.set_ylim(top=3.5 * limit)  # room for the counts of failed runs
         axes.set_xticks(list(steps.values()), [f"{step:.2g}\nf = {exponent:g}" for exponent, step in steps.items()])
         axes.xaxis.set_minor_locator(NullLocator())
+    # Room for the counts of failed runs. Not before all is drawn: it fixes the lower end of both panels too.
+    panels[0].set_ylim(top=3.5 * limit)
     panels[0].set_ylabel("iterations until solved", fontsize=9)
     handles = [
         Line2D([], [], color=colours[method], marker=marker, linewidth=2.0)

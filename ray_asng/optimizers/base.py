@@ -204,7 +204,7 @@ class MixingOptimizer(Optimizer):
         """Called before a search of so many epochs starts: a hook for methods that need more than a space.
 
         Raises:
-            ValueError: the method cannot search this network, or not in so many epochs.
+            ValueError, TypeError: the method cannot search this network, or not in so many epochs.
         """
 
     @property

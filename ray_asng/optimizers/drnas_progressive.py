@@ -106,6 +106,7 @@ class ProgressiveDrNAS(DrNAS):
         Raises:
             ValueError: they do not fit its epochs; the network has other partial channels than the first stage, or
                 operations that cannot have those of a later one.
+            TypeError: an operation has layers of a class that cannot be widened.
         """
         lengths, stages = self._lengths(epochs), len(self.partial_channels)
         if min(lengths) < 1 or sum(lengths) != epochs:

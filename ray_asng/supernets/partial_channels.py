@@ -19,7 +19,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ray_asng.supernets.widening import change_channels, changes, repeated, shaped
+from ray_asng.supernets.widening import change_channels, repeated, shaped
 
 _PARTS = "_extra_state"
 
@@ -103,7 +103,7 @@ def check_growth(module: nn.Module, parts: int) -> None:
     for part in module.modules():
         if isinstance(part, PartialChannels):
             before, after = part.channels // part.parts, part_of(part.channels, parts)
-            list(changes(copy.deepcopy(part.operation), shaped(before, after)))
+            change_channels(copy.deepcopy(part.operation), shaped(before, after))
 
 
 def set_partial_channels(module: nn.Module, parts: int, optimizer: torch.optim.Optimizer) -> None:

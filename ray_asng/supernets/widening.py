@@ -27,6 +27,11 @@ from ray_asng.supernets.enas_operations import FactorizedReduce
 Change: TypeAlias = tuple[Tensor, Callable[[Tensor], Tensor]]
 """A weight or buffer of a layer, and what makes a tensor of its shape afterwards of one of its shape before."""
 
+_REMEDY = (
+    "Register how its module grows with ray_asng.supernets.widening.changes.register, or search with a constant number "
+    "of partial channels"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Channels:
@@ -103,13 +108,13 @@ def changes(layer: nn.Module, channels: Channels) -> Iterator[Change]:
         Weights and buffers with what becomes of them.
 
     Raises:
-        ValueError: a layer of other channels.
-        TypeError: a layer with weights that is not known.
+        ValueError: a layer of other channels, in groups, or one that would have to be odd and cannot.
+        TypeError: a layer with weights whose class is not known.
     """
     if next(layer.parameters(recurse=False), None) is not None or next(layer.buffers(recurse=False), None) is not None:
         raise TypeError(
-            f"{type(layer).__name__} is not known how to widen; register how with "
-            "ray_asng.supernets.widening.changes.register, or search with a constant number of partial channels"
+            f"only layers of known classes can be widened; found a {type(layer).__name__} with weights of its own. "
+            f"{_REMEDY}"
         )
     for child in layer.children():
         yield from changes(child, channels)
@@ -120,10 +125,13 @@ def _of_convolution(layer: nn.Conv2d, channels: Channels) -> Iterator[Change]:
     if (layer.in_channels, layer.out_channels) != (channels.before, channels.before):
         raise ValueError(
             f"only operations that keep the number of channels inside can be widened; found {layer} where there are "
-            f"{channels.before} channels"
+            f"{channels.before} channels. {_REMEDY}"
         )
     if layer.groups not in (1, layer.in_channels):
-        raise ValueError(f"convolutions in groups cannot be widened, found {layer}")
+        raise ValueError(
+            f"only convolutions without groups or by channel can be widened; found {layer} with {layer.groups} groups. "
+            f"{_REMEDY}"
+        )
     layer.in_channels = layer.out_channels = len(channels.sources)
     is_by_channel = layer.groups == channels.before and (channels.before > 1 or isinstance(layer, DepthwiseConv2d))
     if is_by_channel:
@@ -145,6 +153,11 @@ def _of_batch_norm(layer: nn.BatchNorm2d, channels: Channels) -> Iterator[Change
 
 @changes.register
 def _of_factorized_reduce(layer: FactorizedReduce, channels: Channels) -> Iterator[Change]:
+    if channels.before % 2 or len(channels.sources) % 2:
+        raise ValueError(
+            f"a skip connection that halves the image has an even number of channels; it was to grow from "
+            f"{channels.before} to {len(channels.sources)}. Take another width or other partial_channels"
+        )
     for convolution, half in zip((layer.even, layer.odd), channels.halves(), strict=True):
         convolution.in_channels, convolution.out_channels = len(channels.sources), len(half.sources)
         yield convolution.weight, lambda weight, half=half: channels.read(half.repeat(weight))  # type: ignore[misc]

@@ -230,7 +230,7 @@ class Own(nn.Module):
 
 def test_a_layer_that_cannot_be_widened_is_refused_before_training():
     supernet = Supernet(Grouped())
-    with pytest.raises(TypeError, match="Own is not known how to widen"):
+    with pytest.raises(TypeError, match="found a Own with weights of its own"):
         Search(supernet, tasks.digits(), ProgressiveDrNAS(supernet.space), SearchSettings(epochs=4))
 
 

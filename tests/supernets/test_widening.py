@@ -9,6 +9,7 @@ from ray_asng.supernets.darts import DARTSNetwork
 from ray_asng.supernets.darts_operations import operation
 from ray_asng.supernets.darts_states import KNOWN
 from ray_asng.supernets.depthwise import DepthwiseConv2d
+from ray_asng.supernets.enas_operations import FactorizedReduce
 from ray_asng.supernets.nasbench201 import _BUILDERS, NASBench201
 from ray_asng.supernets.partial_channels import (
     PartialChannels,
@@ -134,10 +135,10 @@ class Doubling(nn.Module):
 @pytest.mark.parametrize(
     ("layer", "error", "words"),
     [
-        (Doubling(), TypeError, "Doubling is not known how to widen; register how"),
+        (Doubling(), TypeError, "found a Doubling with weights of its own. Register how"),
         (nn.Sequential(nn.ReLU(), nn.Conv2d(2, 6, 1)), ValueError, "only operations that keep the number of channels"),
         (nn.Conv2d(2, 2, 1), ValueError, "where there are 4 channels"),
-        (nn.Conv2d(4, 4, 3, groups=2), ValueError, "convolutions in groups cannot be widened"),
+        (nn.Conv2d(4, 4, 3, groups=2), ValueError, "without groups or by channel can be widened.* with 2 groups"),
     ],
 )
 def test_layers_that_cannot_be_widened_are_refused_with_the_remedy(layer, error, words):
@@ -207,6 +208,12 @@ def test_a_part_that_does_not_divide_the_channels_is_refused_before_anything_cha
     with pytest.raises(ValueError, match="partial_channels=3 does not divide the 8 channels"):
         check_growth(supernet, 3)
     assert partial_channels_of(supernet) == 4
+
+
+def test_an_odd_part_is_refused_where_a_skip_connection_computes_its_halves_apart():
+    partial = PartialChannels(FactorizedReduce(6, 6, affine=False), 30, 5, stride=2)
+    with pytest.raises(ValueError, match=r"even number of channels; it was to grow from 6 to 15\. Take another width"):
+        check_growth(partial, 2)
 
 
 def test_the_operation_alone_decides_where_all_channels_are_one_part():
