@@ -33,6 +33,7 @@ from ray_asng.results.report import Report
 from ray_asng.results.restored import restored_images
 from ray_asng.results.store import replacing
 from ray_asng.results.style import save
+from ray_asng.results.trials import HAND_MADE
 from ray_asng.retrain import RetrainSettings, measured_weights
 from ray_asng.supernets.supernet import Supernet
 
@@ -40,7 +41,6 @@ logger = logging.getLogger(__name__)
 
 RANDOM_ARCHITECTURE = "random_architecture"
 GIVEN = "given"
-HAND_MADE = "hand_made"
 _PICTURES = 8
 
 

@@ -183,7 +183,8 @@ def _method_table(ground: Ground) -> Table:
         "peak memory",
     )
     note = (
-        "Mean ± half the 95 % interval by Student's t, over seeds for searches and over children for retraining. "
+        "Mean ± half the 95 % interval by Student's t, over seeds for searches and over children for retraining "
+        "(of a hand-made one, over its retrainings). "
         "Sampled: what the architecture steps of the last epoch ran, paths or a mixture; path: the most likely "
         "architecture, both with the shared weights. Time and rate: mean of a search; memory: largest."
     )

@@ -22,7 +22,10 @@ from ray_asng.results.schema import KEY
 from ray_asng.results.statistics import Floats
 
 BASELINE = "random_architecture"
-"""The method of a retrained child that no search found."""
+"""The method of a retrained child that was drawn, and that no search found."""
+
+HAND_MADE = "hand_made"
+"""The method of a retrained child that is the network's own."""
 
 EARLY = ("converged", "collapsed")
 """How searches end before their last epoch because nothing is left to decide: a result, which counts."""
@@ -167,11 +170,12 @@ def search_values(trials: Sequence[Trial], column: str) -> dict[int, float]:
 def child_values(trials: Sequence[Trial], column: str) -> dict[tuple[int, str], float]:
     """(search seed, architecture) -> last value of a column; retrainings of one child are averaged.
 
-    The child is the independent unit: retraining it again tells nothing about other runs of the method.
+    The child is the independent unit: retraining it again tells nothing about other runs of the method. Only the
+    hand-made architecture, which no run found, has (retraining seed, architecture) -> value.
     """
     by_child: dict[tuple[int, str], list[float]] = defaultdict(list)
     for trial in counted(trials):
-        seed = trial.last("search_seed")
+        seed = trial.last("seed" if trial.last("method") == HAND_MADE else "search_seed")
         by_child[(-1 if seed is None else int(seed), trial.last("architecture") or "")].append(trial.number(column))
     return {child: float(np.mean(values)) for child, values in sorted(by_child.items())}
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 from made_up import study, truths
 from tune_output import retraining_reports, search_reports, write_output, write_trial
@@ -16,7 +17,7 @@ from ray_asng.results.report import best_search, write_report
 from ray_asng.results.store import write_table
 from ray_asng.results.summary import content
 from ray_asng.results.tables import terminal_table
-from ray_asng.results.trials import grounds
+from ray_asng.results.trials import child_values, grounds
 
 
 @pytest.fixture(scope="module")
@@ -354,3 +355,14 @@ def test_with_a_table_its_truth_comes_first_and_every_kind_of_result_has_its_sec
 def test_without_a_table_nothing_is_said_of_one(full):
     assert "What the found architectures are worth" not in full[2]
     assert "ublished" not in full[2]
+
+
+@pytest.mark.parametrize(("method", "count"), [("asng", 1), ("random_architecture", 1), ("hand_made", 3)])
+def test_retrainings_of_one_child_are_one_value_but_for_the_hand_made_one(tmp_path, method, count):
+    child = retraining_reports(method, -1)[0]["architecture"]
+    trials = {f"bbbbb_0000{seed}": retraining_reports(method, -1, seed, architecture=child) for seed in range(3)}
+    (ground,) = grounds(table_of(tmp_path, trials))
+    values = child_values(ground.retrainings[method], "test_accuracy")
+    last = [reports[-1]["test_accuracy"] for reports in trials.values()]
+    assert len(values) == count
+    assert np.mean(list(values.values())) == pytest.approx(np.mean(last))
