@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
 
-from ray_asng.results import anytime_plot, figures, published, rank_correlation, sensitivity, truth
+from ray_asng.results import anytime_plot, collapse, figures, published, rank_correlation, sensitivity, truth
 from ray_asng.results.document import Block, Bullets, Code, Heading, Paragraph, Table
 from ray_asng.results.figures import Save
 from ray_asng.results.inline import code, literal
@@ -105,6 +105,7 @@ def _with_suffix(save: Save, ground: Ground) -> Save:
 def _ground_blocks(ground: Ground, save: Save) -> list[Block]:
     blocks: list[Block] = [Heading("Methods", 3), _method_table(ground), *figures.children(ground, save)]
     blocks += [Heading("Is a difference more than noise?", 3), *_comparison_blocks(ground)]
+    blocks += collapse.section(ground, save)
     went = figures.course(ground, save)
     if went:
         blocks += [Heading("How the searches went", 3), *went]

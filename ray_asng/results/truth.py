@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ray_asng.results.collapse import COLLAPSED_READING, collapsed_text
 from ray_asng.results.compared import (
     dataset_name,
     datasets,
@@ -30,9 +31,6 @@ from ray_asng.results.units import count_text, seconds_text
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COLLAPSED_SHARE = 0.9
-"""A search has collapsed if at least this share of its decisions that could have weights is for an option without."""
-
 _READING = (
     "Mean and interval: over seeds; percentile bootstrap, the percentiles widened for few values (Hesterberg 2015). It "
     "cannot leave the range of the values: of normal ones, intervals from 3, 4, 5 and 8 seeds hold the mean in 76, "
@@ -40,7 +38,7 @@ _READING = (
     "Mean rank: 1 is best.",
     "Selected on validation: the seed whose path did best on the validation split, without a look at the table.",
     "Best of the seeds: chosen by the table itself, which no user could do; it grows with the number of seeds.",
-    f"Collapsed: at least {100 * COLLAPSED_SHARE:.0f} % of the decisions are for options without weights.",
+    COLLAPSED_READING,
     "Random architecture: the mean of all in the space, and the range that holds 95 % of them.",
     "Optimum: the largest of all; under selected on validation, that of the best by the table's validation accuracy.",
     *COMPARISON_READING,
@@ -83,11 +81,6 @@ def section(ground: Ground, save: Callable[[str, Figure], str]) -> list[Block]:
         blocks.append(_accuracy_table(ground, groups, values, dataset))
         blocks += comparison_blocks(_finished(groups, values), reference_label(groups))
     return [*blocks, Heading("What the searches cost", 4), _cost_table(groups)]
-
-
-def has_collapsed(trial: Trial) -> bool:
-    """Whether a search ended with (nearly) nothing but options without weights."""
-    return trial.ended == "collapsed" or trial.number("parameter_free_share") >= COLLAPSED_SHARE
 
 
 def _introduction(found: Sequence[str]) -> str:
@@ -142,8 +135,6 @@ def _method_row(
     estimate = bootstrap_interval(list(values.values()))
     chosen = best_trial(ground, trials)
     finite = [value for value in values.values() if np.isfinite(value)]
-    runs = counted(trials)
-    collapsed = sum(has_collapsed(trial) for trial in runs)
     return (
         literal(label),
         _seeds_text(trials, len(finite)),
@@ -152,7 +143,7 @@ def _method_row(
         "—" if np.isnan(rank) else f"{rank:.1f}",
         "—" if chosen is None else percent(chosen.number(column)),
         percent(max(finite, default=None)),
-        f"{collapsed} of {len(runs)}",
+        collapsed_text(trials),
     )
 
 

@@ -5,12 +5,11 @@ import json
 import pytest
 from table_trials import BEST, REFERENCE, Figures, ground_of, of_final, search, table_with, texts
 
-from ray_asng.raytune.stopper import SearchStopper
 from ray_asng.results.compared import Reference, references
 from ray_asng.results.document import Heading, Table
 from ray_asng.results.statistics import bootstrap_interval
 from ray_asng.results.trials import Trial
-from ray_asng.results.truth import COLLAPSED_SHARE, has_collapsed, section
+from ray_asng.results.truth import section
 
 TRUTHS = {
     "asng": {0: 0.930, 1: 0.935, 2: 0.925, 3: 0.940, 4: 0.932},
@@ -143,12 +142,7 @@ def test_collapsed_searches_are_counted():
         search("darts", 2, [0.5], parameter_free_share=5 / 6),
         search("darts", 3, [0.5], parameter_free_share=None),
     ]
-    assert [has_collapsed(run) for run in runs] == [True, True, False, False]
     assert table_with(of_cifar10(ground_of({"darts": runs})), "mean rank")["darts"]["collapsed"] == "2 of 4"
-
-
-def test_reports_and_the_stopper_call_the_same_searches_collapsed():
-    assert SearchStopper().collapse == COLLAPSED_SHARE
 
 
 def test_trials_of_sweeps_are_not_in_the_main_table():
