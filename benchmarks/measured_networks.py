@@ -2,24 +2,54 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from depthwise_network import DepthwiseNetwork
 from torch import nn
 
-from ray_asng import Architecture, OneOf, Supernet
+from ray_asng import Architecture, Categorical, OneOf, Supernet
 from ray_asng.registry import methods
 from ray_asng.search import Search
 from ray_asng.settings import SearchSettings
+from ray_asng.supernets.autoencoder import CategoricalAutoEncoder, IntegerAutoEncoder
 from ray_asng.supernets.darts import DARTSNetwork
 from ray_asng.supernets.enas_micro import ENASMicro
 from ray_asng.supernets.nasbench201 import NASBench201
 from ray_asng.tasks.augmentation import Augmentation
+from ray_asng.tasks.base import Task
 from ray_asng.tasks.image_task import ImageTask
+from ray_asng.tasks.inpainting_task import InpaintingTask
+from ray_asng.tasks.masks import make_masks
 
 BATCH_SIZE = 64
+
+
+def classification(side: int) -> Task:
+    """Classification of random images, which cost what real ones cost."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (2048, 3, side, side), dtype=torch.uint8, generator=generator)
+    labels = torch.randint(0, 10, (2048,), generator=generator)
+    return ImageTask(
+        name="random images",
+        images=images,
+        labels=labels,
+        test_images=images[:10],
+        test_labels=labels[:10],
+        classes=10,
+        augmentation=Augmentation(pad=side // 8, flip=True, cutout=side // 2),
+    )
+
+
+def restoration(side: int) -> Task:
+    """Inpainting of random images."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (512, 3, side, side), dtype=torch.uint8, generator=generator)
+    return InpaintingTask(
+        name="random images", images=images, test_images=images[:10], masks=make_masks("centre", None)
+    )
 
 
 @dataclass(frozen=True)
@@ -28,64 +58,69 @@ class Case:
 
     Attributes:
         network: a builder.
-        width, cells: of the network.
         image: side, in pixels.
         repeats: that give a narrow interval in a few minutes.
+        options: of the network.
+        batch: images of a step.
+        task: gives the task on images of a side.
     """
 
     network: type[nn.Module]
-    width: int
-    cells: int
     image: int
     repeats: int
+    options: Mapping[str, int] = field(default_factory=dict)
+    batch: int = BATCH_SIZE
+    task: Callable[[int], Task] = classification
 
     def build(self) -> Supernet:
         """The supernet."""
-        return Supernet(self.network(width=self.width, cells=self.cells))
+        return Supernet(self.network(**self.options))
 
+
+_RESTORED: dict[str, Any] = {"options": {"width": 64, "size": 64}, "batch": 16, "task": restoration}
 
 # A space that is registered later is added here.
 CASES = {
-    "nasbench201 C=8 N=1 16x16": Case(NASBench201, 8, 1, 16, 200),
-    "nasbench201 C=16 N=5 32x32": Case(NASBench201, 16, 5, 32, 20),
-    "depth-wise C=16 N=2 32x32": Case(DepthwiseNetwork, 16, 2, 32, 20),
-    "enas_micro C=16 8 cells 32x32": Case(ENASMicro, 16, 8, 32, 20),
-    "darts C=16 8 cells 32x32": Case(DARTSNetwork, 16, 8, 32, 10),
+    "nasbench201 C=8 N=1 16x16": Case(NASBench201, 16, 200, {"width": 8, "cells": 1}),
+    "nasbench201 C=16 N=5 32x32": Case(NASBench201, 32, 20, {"width": 16, "cells": 5}),
+    "depth-wise C=16 N=2 32x32": Case(DepthwiseNetwork, 32, 20, {"width": 16, "cells": 2}),
+    "enas_micro C=16 8 cells 32x32": Case(ENASMicro, 32, 20, {"width": 16, "cells": 8}),
+    "darts C=16 8 cells 32x32": Case(DARTSNetwork, 32, 20, {"width": 16, "cells": 8}),
+    "cae_cat C=64 64x64": Case(CategoricalAutoEncoder, 64, 20, **_RESTORED),
+    "cae_int C=64 64x64": Case(IntegerAutoEncoder, 64, 20, **_RESTORED),
 }
-SMOKE = {"nasbench201 C=8 N=1 16x16": Case(NASBench201, 8, 1, 16, 3)}
+SMOKE = {
+    "nasbench201 C=8 N=1 16x16": Case(NASBench201, 16, 3, {"width": 8, "cells": 1}),
+    "cae_int C=4 16x16": Case(IntegerAutoEncoder, 16, 3, {"width": 4, "size": 16}, 16, restoration),
+}
 
 
 def make_search(
     case: Case, method: str = "asng", *, supernet: Supernet | None = None, device: str = "cpu", **settings: Any
 ) -> Search:
-    """A search on random images, which cost what real ones cost; in training mode, at the place of its first step."""
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (2048, 3, case.image, case.image), dtype=torch.uint8, generator=generator)
-    labels = torch.randint(0, 10, (2048,), generator=generator)
-    task = ImageTask(
-        name="random images",
-        images=images,
-        labels=labels,
-        test_images=images[:10],
-        test_labels=labels[:10],
-        classes=10,
-        augmentation=Augmentation(pad=case.image // 8, flip=True, cutout=case.image // 2),
-    )
+    """A search on random images; in training mode, at the place of its first step."""
     supernet = supernet or case.build()
     optimizer = methods[method](supernet.space)
-    chosen = SearchSettings(**{"epochs": 1, "batch_size": BATCH_SIZE, **settings})
-    search = Search(supernet, task, optimizer, chosen, device=device)
+    chosen = SearchSettings(**{"epochs": 1, "batch_size": case.batch, **settings})
+    search = Search(supernet, case.task(case.image), optimizer, chosen, device=device)
     search.supernet.train()
     return search
 
 
 def largest(supernet: Supernet) -> Architecture:
-    """The architecture whose every decision takes the option with the most weights, and whose values are the first."""
+    """The architecture with the most weights.
+
+    Every choice of a layer takes the option with the most weights, every other decision its last option or highest
+    number: of the measured networks, the longest way through them and the most channels.
+    """
 
     def weights(choice: OneOf, index: int) -> int:
         return sum(parameter.numel() for parameter in choice.candidates[index].parameters())
 
-    decided = {decision.name: decision.options[0] for decision in supernet.space.categorical}
+    decided = {
+        decision.name: decision.options[-1] if isinstance(decision, Categorical) else decision.high
+        for decision in supernet.space.decisions
+    }
     for name, choices in supernet.choices.items():
         options = choices[0].options
         decided[name] = options[max(range(len(options)), key=lambda index: weights(choices[0], index))]
@@ -93,7 +128,10 @@ def largest(supernet: Supernet) -> Architecture:
 
 
 def plain_child(supernet: Supernet, architecture: Architecture) -> nn.Module:
-    """The child as an ordinary module, holding the very weights of the supernet; slices of these are copied."""
+    """The child as an ordinary module, holding the very weights of the supernet.
+
+    Of weights that are slices of the supernet's it holds copies.
+    """
     child = supernet.extract(architecture)
     chosen = {path: choice for path, choice in supernet.module.named_modules() if isinstance(choice, OneOf)}
     known = dict(supernet.module.named_parameters(remove_duplicate=False))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 from measured_networks import CASES, SMOKE, Case, largest, make_search, plain_child
+from next_step import stepping_weights
 
 from ray_asng.optimizers.base import Proposal, SamplingOptimizer
 from ray_asng.search import Search
@@ -62,11 +63,12 @@ def run_child(case: Case) -> None:
     """The largest child trained alone."""
     search = make_search(case)
     child = plain_child(search.supernet, largest(search.supernet))
+    step_weights = stepping_weights(search, [child])
     search.parameters = list(child.parameters())
     for _ in range(_STEPS):
         inputs, targets = search.batch("train")
         search.task.loss(child(inputs), targets).backward()
-        search.step_weights()
+        step_weights()
 
 
 def run_summed(case: Case) -> None:
@@ -76,8 +78,10 @@ def run_summed(case: Case) -> None:
     for _ in range(_STEPS):
         inputs, targets = search.batch("train")
         features = search.features(inputs)
-        losses = [search.loss_and_score(features, targets, architecture)[0] for _ in range(2)]
-        torch.stack(losses).mean().backward()
+        with search.replicas.slices.collecting():
+            losses = [search.loss_and_score(features, targets, architecture)[0] for _ in range(2)]
+            torch.stack(losses).mean().backward()
+        search.replicas.collect_gradients()
         search.step_weights()
 
 

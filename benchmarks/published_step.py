@@ -7,6 +7,8 @@ ASNG are the same as ours, so what is compared is the arrangement and not the ag
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 from measured_networks import Case, make_search
 from torch import nn
@@ -44,6 +46,12 @@ def whole_paths(search: Search) -> Search:
     return search
 
 
+def whole_gradients(search: Search) -> Search:
+    """`search` in which slices of weights have gradients of the whole weights' size."""
+    search.replicas.slices.collecting = nullcontext  # type: ignore[assignment,method-assign]
+    return search
+
+
 def stepping_all_weights(search: Search, *, foreach: bool) -> Search:
     """`search` whose clipping and weight optimizer take all weights, with zeros where no path gave a gradient."""
     for parameter in search.parameters:
@@ -66,4 +74,4 @@ def published_search(case: Case, memory_format: str, device: str = "cpu") -> Sea
     search.weight_optimizer = torch.optim.SGD(
         search.parameters, lr=search.settings.lr, momentum=0.9, weight_decay=3e-4, foreach=False, fused=False
     )
-    return whole_paths(stepping_all_weights(search, foreach=False))
+    return whole_gradients(whole_paths(stepping_all_weights(search, foreach=False)))

@@ -3,7 +3,8 @@
 A step (data, augmentation, paths through the supernet, clipping, weight optimizer, ASNG, metrics) is timed against a
 floor: the same batches through the same sampled children as plain modules, that is forward, backward, clip and
 optimizer for the weight step, forward alone for the architecture step. The children share their weights with the
-supernet, and have its layers, precision and memory format, so both do the same arithmetic.
+supernet, and have its layers, precision and memory format, so both do the same arithmetic. Children of auto-encoders,
+whose weights are slices of the shared ones, have copies and a weight optimizer of their own.
 
 Beside them runs the step as the published code arranges it (`published_step.py`): contiguous float32, torch's layers,
 clipping and SGD over all weights; and the same with channels_last. All four are at the same architectures and batches,
@@ -11,7 +12,7 @@ and alternate in one process; the report has ratios, since seconds of a shared m
 
 Memory is the peak of fresh processes (`peak_memory.py`) above that of one that builds the search and runs nothing, for
 steps whose paths are all the largest one, against the largest child trained alone; and the bytes that autograd keeps.
-A network that chooses inputs cannot be mixed, so it has no memory of mixtures.
+A network that chooses inputs or numbers cannot be mixed, so it has no memory of mixtures.
 
     python benchmarks/step_cost.py --output step_cost
 """
@@ -27,7 +28,7 @@ import click
 import numpy as np
 import torch
 from interleaved import Estimate, interleave, ratio
-from measured_networks import BATCH_SIZE, CASES, SMOKE, Case, largest, make_search, plain_child
+from measured_networks import CASES, SMOKE, Case, largest, make_search, plain_child
 from next_step import SAMPLES, Plan, look_ahead, random_state, set_random_state
 from numpy.typing import NDArray
 from peak_memory import one_shot_step, peak_bytes, saved_bytes
@@ -47,7 +48,7 @@ def floor_step(search: Search, plan: Plan) -> None:
     inputs, targets = plan.train
     for child in plan.train_children:
         (search.task.loss(child(inputs), targets) / len(plan.train_children)).backward()
-    search.step_weights()
+    plan.step_weights()
     inputs, targets = plan.valid
     with torch.no_grad():
         for child in plan.valid_children:
@@ -80,8 +81,10 @@ def time_steps(case: Case, memory_format: str, device: str) -> dict[str, NDArray
 def time_parts(case: Case, memory_format: str, device: str) -> dict[str, NDArray[np.float64]]:
     """Seconds of the parts of a step, (repeats,) each; the two steps contain the others."""
     search = make_search(case, memory_format=memory_format, device=device)
-    tally, outputs = Tally(), torch.randn(BATCH_SIZE, 10, device=search.device)
-    _, targets = search.batch("train")
+    tally = Tally()
+    inputs, targets = search.batch("train")
+    with torch.no_grad():
+        outputs = search.outputs(inputs, search.architecture)
 
     def update() -> None:
         search.optimizer.ask(SAMPLES)
@@ -89,7 +92,7 @@ def time_parts(case: Case, memory_format: str, device: str) -> dict[str, NDArray
 
     def metrics() -> None:
         for _ in range(2 * SAMPLES):
-            tally.add(outputs.sum(), search.task.score(outputs, targets), BATCH_SIZE)
+            tally.add(outputs.sum(), search.task.score(outputs, targets), case.batch)
 
     jobs = {
         "whole step": lambda: one_shot_step(search),
@@ -134,7 +137,10 @@ def measure(name: str, case: Case, memory_format: str, device: str) -> dict[str,
     )
     return {
         "ratios": ratios,
+        "batch": case.batch,
         "milliseconds": {what: 1e3 * float(np.median(values)) for what, values in seconds.items()},
+        # Each of a step's examples goes through the network once forward and backward or once forward.
+        "examples a second": 2 * SAMPLES * case.batch / float(np.median(step)),
         "parts": {what: ratio(values, parts["whole step"]) for what, values in parts.items() if what != "whole step"},
         # Of a small network the peak is that of the imports.
         "memory": measure_memory(name, case) if device == "cpu" and case.image > 16 else {},
@@ -145,16 +151,16 @@ def tables(rows: Mapping[str, dict[str, Any]]) -> list[str]:
     """The report's tables: time, parts, memory."""
     first = next(iter(rows.values()))
     time = table(
-        ["network", *first["ratios"], "step", "floor", "examples a second", "repeats"],
+        ["network", *first["ratios"], "step", "floor", "examples a second", "repeats", "batch"],
         [
             [
                 name,
                 *row["ratios"].values(),
                 f"{row['milliseconds']['step']:.1f} ms",
                 f"{row['milliseconds']['floor']:.1f} ms",
-                # Each of a step's examples goes through the network once forward and backward or once forward.
-                f"{2 * SAMPLES * BATCH_SIZE / row['milliseconds']['step'] * 1e3:.0f}",
+                f"{row['examples a second']:.0f}",
                 row["ratios"]["step / floor"].repeats,
+                row["batch"],
             ]
             for name, row in rows.items()
         ],
@@ -207,7 +213,7 @@ def main(
         for name, case in SMOKE.items() if smoke else ((name, CASES[name]) for name in networks or CASES):
             chosen = replace(case, repeats=repeats or case.repeats)
             rows[name if device == "cpu" else f"{name}, {device}"] = measure(name, chosen, memory_format, device)
-    settings = {"batch": BATCH_SIZE, "samples": SAMPLES, "threads": threads, "memory_format": memory_format, **where}
+    settings = {"samples": SAMPLES, "threads": threads, "memory_format": memory_format, **where}
     click.echo(
         leave(
             output,

@@ -13,6 +13,8 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
+from ray_asng.tally import Tally
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 # The other modules are what benchmarks share.
 FILES = sorted(path for path in BENCHMARKS.glob("*.py") if "@click.command" in path.read_text())
@@ -193,6 +195,61 @@ def test_a_failing_child_is_reported_with_its_log(scripts, tmp_path):
     plan = timed_searches.Plan("plain", {"seed": 0, "epoch": 1}, str(tmp_path / "child"))
     with pytest.raises(click.ClickException, match="unknown config key 'epoch'"):
         timed_searches.run_children(plan)
+
+
+@pytest.fixture(params=["nasbench201 C=8 N=1 16x16", "cae_int C=4 16x16"])
+def rivals(request, monkeypatch):
+    """A search, its next step planned, and the published arrangement of it about to take the same step."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import measured_networks
+    import next_step
+    import published_step
+
+    case = measured_networks.SMOKE[request.param]
+    search, published = measured_networks.make_search(case), published_step.published_search(case, "contiguous")
+    published.supernet.load_state_dict(search.supernet.state_dict())
+    next_step.set_random_state(published, next_step.random_state(search))
+    return search, next_step.look_ahead(search), published
+
+
+def losses_of(search, children, batch):
+    inputs, targets = batch
+    with torch.no_grad():
+        return [float(search.task.loss(child(inputs), targets)) for child in children]
+
+
+def test_the_floor_of_a_step_trains_the_children_that_the_step_samples_on_its_batches(rivals):
+    search, plan, _ = rivals
+    import step_cost
+
+    train = losses_of(search, plan.train_children, plan.train)
+    before = [[weight.clone() for weight in child.parameters()] for child in plan.train_children]
+    step_cost.floor_step(search, plan)
+    for child, weights in zip(plan.train_children, before, strict=True):
+        assert not all(torch.equal(new, old) for new, old in zip(child.parameters(), weights, strict=True))
+    trained = losses_of(search, plan.train_children, plan.train)
+    assert sum(trained) < sum(train)
+
+
+def test_a_step_runs_the_children_that_its_floor_runs(rivals):
+    search, plan, _ = rivals
+    tally = Tally()
+    expected = losses_of(search, plan.train_children, plan.train)
+    search._steps.weight_step(tally)
+    assert tally.loss == pytest.approx(sum(expected) / 2, rel=1e-5)
+
+
+def test_the_published_arrangement_takes_the_same_step(rivals):
+    search, _, published = rivals
+    before = {name: weight.clone() for name, weight in search.supernet.named_parameters()}
+    for each in (search, published):
+        each._steps.weight_step(Tally())
+    theirs, changed = dict(published.supernet.named_parameters()), 0
+    for name, weight in search.supernet.named_parameters():
+        moved = weight != before[name]
+        torch.testing.assert_close(theirs[name][moved], weight[moved], rtol=1e-4, atol=5e-5)
+        changed += int(moved.sum())
+    assert changed > 0
 
 
 @pytest.fixture
