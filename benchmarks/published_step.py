@@ -1,7 +1,8 @@
 """The one-shot step as the published code of ASNG-NAS arranges it, to be timed beside ours.
 
 Contiguous float32, torch's own layers, gradients of all weights kept (as zeros where no sampled path used them), and
-norm clipping and SGD over all of them, parameter by parameter; every path runs the whole network. Data, losses and
+norm clipping and SGD over all of them, parameter by parameter; slices have gradients of the whole weights' size, and
+every path runs the whole network. Data, losses and
 ASNG are the same as ours, so what is compared is the arrangement and not the age of the code.
 """
 
