@@ -2,8 +2,8 @@
 
 Contiguous float32, torch's own layers, gradients of all weights kept (as zeros where no sampled path used them), and
 norm clipping and SGD over all of them, parameter by parameter; slices have gradients of the whole weights' size, and
-every path runs the whole network. Data, losses and
-ASNG are the same as ours, so what is compared is the arrangement and not the age of the code.
+every path runs the whole network. Data, losses and ASNG are the same as ours, so what is compared is the arrangement
+and not the age of the code.
 """
 
 from __future__ import annotations
