@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from ray_asng.space import Architecture, Categorical, Decision, Integer, SearchSpace
 from ray_asng.supernets.autoencoder_space import (
@@ -33,6 +32,7 @@ from ray_asng.supernets.autoencoder_space import (
 from ray_asng.supernets.counts import check_counts
 from ray_asng.supernets.elastic.base import Elastic
 from ray_asng.supernets.elastic.slices import sliced
+from ray_asng.supernets.halving import Convolution, Mirror, convolve, mirror
 from ray_asng.supernets.value_choice import Choice, IntegerChoice, ValueChoice
 
 Convolve = Callable[[torch.Tensor], torch.Tensor]
@@ -55,13 +55,13 @@ def restore(
         output: features to images.
     """
     features, sizes, kept = images, [], []
-    for convolve in encoder:
+    for layer in encoder:
         sizes.append(features.shape[2:])
-        features = torch.relu(convolve(features))
+        features = torch.relu(layer(features))
         kept.append(features)
-    for convolve, size, outputs, adds in reversed(list(zip(decoder, sizes, kept, has_skip, strict=True))):
+    for layer, size, outputs, adds in reversed(list(zip(decoder, sizes, kept, has_skip, strict=True))):
         # Twice the half of an odd size is one pixel too many.
-        features = convolve(features)[:, :, : size[0], : size[1]]
+        features = layer(features)[:, :, : size[0], : size[1]]
         features = torch.relu(features + outputs if adds else features)
     return output(features)
 
@@ -81,16 +81,14 @@ class AutoEncoder(nn.Module):
         mirrored = [*(layer.width for layer in layers[1:]), layers[-1].width]
         self.has_skip = tuple(layer.has_skip for layer in layers)
         self.encoder = nn.ModuleList(
-            nn.Conv2d(channels, layer.width, layer.kernel, **_settings(layer), bias=False)
+            Convolution(channels, layer.width, layer.kernel, stride=_stride(layer))
             for channels, layer in zip(inputs, layers, strict=False)
         )
         self.decoder = nn.ModuleList(
-            nn.ConvTranspose2d(
-                channels, layer.width, layer.kernel, **_settings(layer), output_padding=_stride(layer) - 1, bias=False
-            )
+            Mirror(channels, layer.width, layer.kernel, stride=_stride(layer))
             for channels, layer in zip(mirrored, layers, strict=True)
         )
-        self.output = nn.ConvTranspose2d(layers[0].width, in_channels, 3, padding=1, bias=False)
+        self.output = Mirror(layers[0].width, in_channels, 3)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) to (B, C, H, W)."""
@@ -104,10 +102,6 @@ class AutoEncoder(nn.Module):
 
 def _stride(layer: Layer) -> int:
     return 1 if layer.has_skip else 2
-
-
-def _settings(layer: Layer) -> dict[str, Any]:
-    return {"stride": _stride(layer), "padding": layer.kernel // 2}
 
 
 class CartesianAutoEncoder(Elastic):
@@ -178,25 +172,22 @@ class CartesianAutoEncoder(Elastic):
 
     def _convolve(self, layer: Layer, features: torch.Tensor) -> torch.Tensor:
         weight = sliced(self.encoder[_key(layer)], layer.width, features.shape[1])
-        return functional.conv2d(features, weight, stride=_stride(layer), padding=layer.kernel // 2)
+        return convolve(features, weight, _stride(layer))
 
     def _mirror(self, layer: Layer, features: torch.Tensor) -> torch.Tensor:
         weight = sliced(self.decoder[_key(layer)], features.shape[1], layer.width)
-        stride = _stride(layer)
-        return functional.conv_transpose2d(
-            features, weight, stride=stride, padding=layer.kernel // 2, output_padding=stride - 1
-        )
+        return mirror(features, weight, _stride(layer))
 
     def _to_images(self, features: torch.Tensor) -> torch.Tensor:
-        return functional.conv_transpose2d(features, sliced(self.output, features.shape[1]), padding=1)
+        return mirror(features, sliced(self.output, features.shape[1]), 1)
 
     def plain(self) -> AutoEncoder:
         """The child at the present values, with copies of the weights that it uses."""
         layers = self.layers()
         child = AutoEncoder(layers, self.in_channels).to(self.output).train(self.training)
         pairs: list[tuple[Any, torch.Tensor]] = [(child.output.weight, self.output)]
-        for layer, convolution, mirror in zip(layers, child.encoder, child.decoder, strict=True):
-            pairs += [(convolution.weight, self.encoder[_key(layer)]), (mirror.weight, self.decoder[_key(layer)])]
+        for layer, convolution, mirrored in zip(layers, child.encoder, child.decoder, strict=True):
+            pairs += [(convolution.weight, self.encoder[_key(layer)]), (mirrored.weight, self.decoder[_key(layer)])]
         with torch.no_grad():
             for own, shared in pairs:
                 own.copy_(shared[: own.shape[0], : own.shape[1]])

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from ray_asng.supernets.depthwise import DepthwiseConv2d
+from ray_asng.supernets.halving import Convolution
 from ray_asng.supernets.operations import batch_norm
 
 
@@ -69,8 +70,8 @@ class FactorizedReduce(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, *, affine: bool) -> None:
         super().__init__()
-        self.even = nn.Conv2d(in_channels, out_channels // 2, 1, stride=2, bias=False)
-        self.odd = nn.Conv2d(in_channels, out_channels // 2, 1, stride=2, bias=False)
+        self.even = Convolution(in_channels, out_channels // 2, 1, stride=2)
+        self.odd = Convolution(in_channels, out_channels // 2, 1, stride=2)
         self.norm = batch_norm(out_channels, affine)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
