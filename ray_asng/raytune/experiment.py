@@ -18,6 +18,7 @@ import torch
 from ray import tune
 
 from ray_asng.config import SearchConfig
+from ray_asng.raytune.restored_pictures import draw_restored
 from ray_asng.raytune.resumable import Experiment, ray_session, results_and_report
 from ray_asng.raytune.retrain_trainable import (
     CHECKPOINT_FILE,
@@ -30,9 +31,7 @@ from ray_asng.raytune.state_file import load_state
 from ray_asng.raytune.stopper import SearchStopper
 from ray_asng.raytune.trainable import SearchTrainable
 from ray_asng.results.report import Report
-from ray_asng.results.restored import restored_images
 from ray_asng.results.store import replacing
-from ray_asng.results.style import save
 from ray_asng.results.trials import HAND_MADE
 from ray_asng.retrain import RetrainSettings, measured_weights
 from ray_asng.supernets.supernet import Supernet
@@ -41,7 +40,6 @@ logger = logging.getLogger(__name__)
 
 RANDOM_ARCHITECTURE = "random_architecture"
 GIVEN = "given"
-_PICTURES = 8
 
 
 @dataclass(frozen=True)
@@ -164,8 +162,9 @@ def run_job(job: Job, rehearsal: Rehearsal) -> Report:
         searches = _searches(job, rehearsal)
         found = [_found(result.metrics) for result in searches if result.error is None and result.metrics]
         retrained = _retrainings(job, rehearsal, "retraining", [*found, *rehearsal.given], job.retrain_seeds)
-        if rehearsal.hand_made is not None:
-            _retrainings(job, rehearsal, HAND_MADE, [rehearsal.hand_made], job.hand_made)
+        hand_made = [] if rehearsal.hand_made is None else [rehearsal.hand_made]
+        by_hand = _retrainings(job, rehearsal, HAND_MADE, hand_made, job.hand_made)
+    draw_restored(job.output, [*retrained, *by_hand])
     report = results_and_report(job.output, job.command)
     if found and retrained:
         _save_best_child(job.output, retrained)
@@ -239,24 +238,6 @@ def _found(metrics: Mapping[str, Any]) -> dict[str, Any]:
     return {"architecture": architecture, "method": metrics["method"], "seed": metrics["seed"]}
 
 
-def _draw_restored(output: Path, config: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> None:
-    """Test images as the best child restores them, if its task is to restore images."""
-    search = retrained_config(config)
-    if search.task != "inpainting":
-        return
-    task = search.build_task()
-    child = build_retraining(search, config, task)[0].child
-    child.load_state_dict(weights)
-    masked, true = task.batch("test", torch.arange(min(_PICTURES, task.size("test"))))
-    with torch.no_grad():
-        restored = child.eval()(masked)
-    rows = [(name, images.numpy()) for name, images in (("masked", masked), ("restored", restored), ("true", true))]
-    save(
-        restored_images(rows, "The first test images, by the best search's network."),
-        output / "figures" / "restored.png",
-    )
-
-
 def _save_best_child(output: Path, retrained: Sequence[tune.Result]) -> None:
     """Write the weights of the best search's retrained child, with what is needed to build it again."""
     best = json.loads((output / "best_architecture.json").read_text())
@@ -270,6 +251,5 @@ def _save_best_child(output: Path, retrained: Sequence[tune.Result]) -> None:
             child = {**best, "config": config, "state_dict": measured_weights(state)}
             with replacing(output / "best_child.pt") as file:
                 torch.save(child, file)
-            _draw_restored(output, config, child["state_dict"])
             return
     logger.warning("the best architecture was not retrained; %s is not written", output / "best_child.pt")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 from matplotlib.figure import Figure
 
+from ray_asng.results import restored
 from ray_asng.results.html import page
 from ray_asng.results.inline import plain
 from ray_asng.results.markdown import markdown
@@ -60,7 +61,7 @@ def write_report(folder: Path) -> Report:
         drawn.append(save(figure, _free(folder / "figures" / f"{name}.png", drawn)))
         return drawn[-1].relative_to(folder).as_posix()
 
-    blocks = content(results.table, store, results.notes, results.names)
+    blocks = content(results.table, store, results.notes, results.names, restored.section(folder))
     summary, html = folder / "summary.md", folder / "report.html"
     write_text(summary, markdown(blocks))
     write_text(html, page(blocks, folder))

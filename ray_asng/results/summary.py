@@ -42,7 +42,11 @@ _FEW = 5
 
 
 def content(
-    table: pa.Table, save: Save, gaps: Sequence[str] = (), sources: Sequence[str] = ("results.parquet",)
+    table: pa.Table,
+    save: Save,
+    gaps: Sequence[str] = (),
+    sources: Sequence[str] = ("results.parquet",),
+    restored: Sequence[Block] = (),
 ) -> list[Block]:
     """The report as blocks.
 
@@ -52,6 +56,7 @@ def content(
             names end with space and task.
         gaps: what could not be read, besides what `missing` finds.
         sources: what the table was read from.
+        restored: what is shown of restored images.
     """
     found = grounds(table)
     blocks: list[Block] = [Heading("Results", 1)]
@@ -61,6 +66,7 @@ def content(
         blocks += [Heading(literal(ground.name)), Paragraph(_overview(ground))]
         blocks += [block for section in _BY_TABLE for block in section(ground, save)]
         blocks += _ground_blocks(ground, _with_suffix(save, ground) if len(found) > 1 else save)
+    blocks += restored
     blocks += _failure_blocks(failed_trials(table))
     notes = (*gaps, *(note for ground in found for note in missing(ground)))
     if notes:

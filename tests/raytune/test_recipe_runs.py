@@ -41,6 +41,9 @@ def test_the_smoke_form_of_a_recipe_searches_and_retrains_what_it_finds(name, tm
         expected.add(("retraining", "hand_made"))
     assert {(row["kind"], row["method"]) for row in rows} == expected
     assert (tmp_path / "best_child.pt").is_file()
+    for report in (tmp_path / "summary.md", tmp_path / "report.html"):
+        assert ("Restored images" in report.read_text()) == ("inpainting" in name)
+    assert (tmp_path / "figures" / "restored.png").is_file() == ("inpainting" in name)
 
 
 @pytest.mark.parametrize("name", [name for name in RECIPES if not name.startswith("laptop_")])

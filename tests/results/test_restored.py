@@ -10,7 +10,7 @@ from ray_asng.results.style import save
 def test_the_picture_has_a_row_for_each_name_and_shows_the_pixels(tmp_path, channels):
     rng = np.random.default_rng(0)
     rows = [(name, rng.uniform(-0.2, 1.2, size=(4, channels, 6, 6))) for name in ("masked", "restored", "true")]
-    figure = restored_images(rows, "Of made-up images.")
+    figure = restored_images(rows)
     shown = [axes.images[0].get_array() for axes in figure.axes]
     assert len(shown) == 12
     expected = rows[1][1][2].transpose(1, 2, 0).clip(0.0, 1.0)
