@@ -27,10 +27,11 @@ def draw_restored(output: Path, retrained: Iterable[tune.Result]) -> None:
         output: folder of the report.
         retrained: results of `RetrainTrainable`s.
     """
+    usable = [(result.metrics, result) for result in retrained if result.checkpoint is not None and result.metrics]
     first: dict[str, tune.Result] = {}
-    for result in retrained:
-        if result.checkpoint is not None and result.metrics:
-            first.setdefault(result.metrics["method"], result)
+    # What searches found comes first, by their seeds; others have the seed -1.
+    for metrics, result in sorted(usable, key=lambda pair: (pair[0]["search_seed"] < 0, pair[0]["search_seed"])):
+        first.setdefault(metrics["method"], result)
     rows = []
     for method, result in first.items():
         config = json.loads(result.metrics["config_json"])  # type: ignore[index]  # those without were left out
