@@ -10,7 +10,11 @@ it, at 1, 4, 16 and 64 trials out, with durations drawn at random:
 - no reuse: a late result counts as a fresh one when it comes, and never again.
 
 Values are the true ones of what had the lowest loss so far; evaluations are counted as they come back. With one trial
-out nothing is late, so the first two ways are the same. Runs are kept in `runs.parquet` and made once.
+out nothing is late, so the first two ways are the same.
+
+What is lost with 64 out is not the way's alone: 200 evaluations are then hardly more than three rounds. So other
+methods run with 1 and with 64 out too, as they come; CatCMAwM, which knows generations only, is told results in the
+order of their return. Runs are kept in `runs.parquet` and made once.
 
     python benchmarks/late_results.py --output late_results --processes 2
 """
@@ -18,6 +22,7 @@ out nothing is late, so the first two ways are the same. Runs are kept in `runs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,9 +30,9 @@ from typing import Any
 import click
 import numpy as np
 from report import leave, machine
-from samplers import ByASNGSearch, Method
+from samplers import METHODS, ByASNGSearch, Method
 from search_panel import DURATION_DEVIATION, PANEL, KeptRuns, Task, check, points
-from tabular_search import comparison_table, comparisons, numbers_of, standings, values_table
+from tabular_search import available, comparison_table, comparisons, numbers_of, standings, values_table, versions
 
 from ray_asng.optimizers.asng import ASNG
 from ray_asng.optimizers.distribution import Distribution
@@ -38,6 +43,8 @@ from ray_asng.space import Floats, Ints, SearchSpace
 PROBLEMS: tuple[str, ...] = ("nasbench201-cifar10", "leading-ones", "one-max-noisy", "rotated-ellipsoid-com")
 SMOKE_PROBLEMS: tuple[str, ...] = ("leading-ones", "one-max-noisy")
 WORKERS = (1, 4, 16, 64)
+OTHERS = ("random", "evolution", "catcmawm", "optuna-tpe-multivariate")
+OTHERS_WORKERS = (1, 64)
 EVALUATIONS, SMOKE_EVALUATIONS = 200, 30
 _FARTHEST = 700.0  # as logarithm; the exponential of minus 745 is zero
 
@@ -92,6 +99,15 @@ def ways(workers: int) -> dict[str, Method]:
     }
 
 
+def others(workers: int) -> dict[str, Method]:
+    """The other methods whose libraries are installed, with so many trials out."""
+    return {
+        f"{name}, {workers} out": replace(METHODS[name], workers=workers)
+        for name in OTHERS
+        if METHODS[name].is_available
+    }
+
+
 def compare(kept: KeptRuns, problems: Sequence[str], evaluations: int) -> dict[str, dict[int, list[PairedComparison]]]:
     """Problem -> trials out -> the other ways against the first one."""
     return {
@@ -101,6 +117,24 @@ def compare(kept: KeptRuns, problems: Sequence[str], evaluations: int) -> dict[s
         }
         for problem in problems
     }
+
+
+def compare_with_others(kept: KeptRuns, problem: str, workers: int, evaluations: int) -> list[PairedComparison]:
+    """The other methods against ASNGSearch as it is, with as many trials out."""
+    first = next(iter(ways(workers)))
+    return comparisons(kept, [first, *others(workers)], problem, evaluations, first)
+
+
+def others_section(kept: KeptRuns, problems: Sequence[str], evaluations: int) -> list[str]:
+    """What many trials out cost the other methods, and how they stand to ASNGSearch then."""
+    blocks = ["## Other methods with as many out"]
+    for workers in OTHERS_WORKERS:
+        found = {problem: compare_with_others(kept, problem, workers, evaluations) for problem in problems}
+        blocks += [f"With {workers} out:", *standings(found, evaluations, "ASNGSearch as it is")]
+    names = [name for workers in OTHERS_WORKERS for name in (next(iter(ways(workers))), *others(workers))]
+    for problem in problems:
+        blocks += [f"### {problem}", values_table(kept, names, problem, points(evaluations))]
+    return blocks
 
 
 def section(kept: KeptRuns, problem: str, evaluations: int, found: Mapping[int, list[PairedComparison]]) -> list[str]:
@@ -125,7 +159,9 @@ def main(output: Path, seeds: int, processes: int, smoke: bool) -> None:
     seeds = 2 if smoke else seeds
     check({problem: PANEL[problem] for problem in problems})
     kept = KeptRuns(output / "runs.parquet")
+    used = available({name: METHODS[name] for name in OTHERS})
     methods = {name: method for workers in WORKERS for name, method in ways(workers).items()}
+    methods |= {name: method for workers in OTHERS_WORKERS for name, method in others(workers).items()}
     tasks = [
         Task(name, method, problem, PANEL[problem], seed, evaluations)
         for seed in range(seeds)
@@ -138,7 +174,9 @@ def main(output: Path, seeds: int, processes: int, smoke: bool) -> None:
     blocks = list(standings(flat, evaluations, "ASNGSearch as it is"))
     for problem in problems:
         blocks += section(kept, problem, evaluations, found[problem])
-    settings: dict[str, Any] = {"evaluations": evaluations, "deviation of log durations": DURATION_DEVIATION, **where}
+    blocks += others_section(kept, problems, evaluations)
+    settings: dict[str, Any] = {"evaluations": evaluations, "deviation of log durations": DURATION_DEVIATION}
+    settings |= versions(used) | where
     leave(
         output,
         "late_results",

@@ -46,11 +46,13 @@ class Entry:
         build: seed -> the problem with the optimum, and the noise, of this seed.
         about: in words.
         hours: simulated ones at which values are reported too, where seconds are recorded ones.
+        is_mixed: whether it has categorical, integer and real decisions.
     """
 
     build: Callable[[int], Problem]
     about: str
     hours: tuple[int, ...] = ()
+    is_mixed: bool = False
 
     @property
     def is_accuracy(self) -> bool:
@@ -105,9 +107,10 @@ def _panel() -> dict[str, Entry]:
         ("proximity", Proximity),
     ):
         mixed = partial(_seeded, kind=kind)
-        panel[name] = Entry(mixed, f"{sizes}; chance has a loss of 1")
+        panel[name] = Entry(mixed, f"{sizes}; chance has a loss of 1", is_mixed=True)
         noisy = partial(_noisy, build=mixed, deviation=0.1)
-        panel[f"{name}-noisy"] = Entry(noisy, f"{sizes}; chance has a loss of 1, noise a deviation of 0.1")
+        about = f"{sizes}; chance has a loss of 1, noise a deviation of 0.1"
+        panel[f"{name}-noisy"] = Entry(noisy, about, is_mixed=True)
     return panel
 
 

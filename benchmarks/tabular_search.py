@@ -264,6 +264,13 @@ def report(
     compared = [point for point in COMPARED_AT if point in at] or at
     found = {point: {each: comparisons(kept, names, each, point) for each in problems} for point in compared}
     blocks = ["## Over the panel", ranks_table(kept, names, problems, at), *pictures]
+    mixed = [problem for problem in problems if PANEL[problem].is_mixed]
+    rivals = [each for each in names if each == OURS or not each.startswith("asng-")]
+    if mixed and rivals != [OURS]:
+        blocks += [
+            f"## Over the {len(mixed)} mixed functions, {OURS} against others",
+            ranks_table(kept, rivals, mixed, at),
+        ]
     for point, by_problem in found.items():
         blocks += [f"## Where {OURS} stands at {point} evaluations", *standings(by_problem, point)]
     blocks += ["## Methods", table(("method", "what it is"), [(each, methods[each].about) for each in names])]
