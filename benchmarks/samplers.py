@@ -219,7 +219,10 @@ def _never(config: Any) -> float:
 
 OURS = "asng-search"
 
-_PLAIN: dict[str, Any] = {"method_options": {"reuse": 0, "snr_threshold": 1.5, "initial_sigma": 0.5}, "samples": 2}
+_PLAIN: dict[str, Any] = {
+    "method_options": {"reuse": 0, "snr_threshold": 1.5, "initial_sigma": 0.5, "exponential": False},
+    "samples": 2,
+}
 
 METHODS = {
     OURS: Method(ByASNGSearch, "`ASNGSearch` with its defaults"),
@@ -255,6 +258,10 @@ ABLATIONS = {
     ),
     "initial_sigma 0.5": Method(
         partial(ByASNGSearch, method_options={"initial_sigma": 0.5}), "numbers begin as wide as published"
+    ),
+    "exponential False": Method(
+        partial(ByASNGSearch, method_options={"exponential": False}),
+        "numbers move in their second moment, as published",
     ),
     "samples 2": Method(partial(ByASNGSearch, samples=2), "lambda 2, and the 16 last results learnt from"),
     "samples 8": Method(partial(ByASNGSearch, samples=8), "lambda 8, and the 64 last results learnt from"),

@@ -49,6 +49,8 @@ class ASNG(NaturalGradientOptimizer):
         initial_sigma: deviation that integers and reals begin with, as a share of their range; half of it as published.
         reuse: results, the fresh ones included, that a step learns from, by importance weights; 0 for the fresh ones
             alone, as published. For losses that stay true, so not for a supernet whose weights move; see `reuse`.
+        exponential: numbers step in their mean and the logarithm of their deviation; otherwise, as published, in their
+            mean and second moment, where each step of the mean narrows them. See `gaussian.exponential_step`.
 
     Attributes:
         Delta: initial_step / Delta is the length of the next step.
@@ -78,8 +80,9 @@ class ASNG(NaturalGradientOptimizer):
         coefficients: Coefficients | None = None,
         initial_sigma: float = 0.5,
         reuse: int = 0,
+        exponential: bool = False,
     ) -> None:
-        super().__init__(space, seed, samples, penalty, budget, coefficients, initial_sigma, reuse)
+        super().__init__(space, seed, samples, penalty, budget, coefficients, initial_sigma, reuse, exponential)
         self.initial_step = initial_step
         self.snr_threshold = snr_threshold
         num_parameters = self.distribution.num_parameters

@@ -163,13 +163,13 @@ class Distribution:
         factor = step / direction.length
         self.theta = categorical.project(self.theta + factor * direction.theta, self.layout)
         if len(self.mean):
-            self.mean, self.second_moment = gaussian.project(
-                self.mean + factor * direction.moments[:, 0],
-                self.second_moment + factor * direction.moments[:, 1],
-                self.bounds,
-                self.sigma_bounds,
-            )
+            moved = self._moved_numbers(factor * direction.moments)
+            self.mean, self.second_moment = gaussian.project(*moved, self.bounds, self.sigma_bounds)
         self.version += 1
+
+    def _moved_numbers(self, change: Floats) -> tuple[Floats, Floats]:
+        """(M,) means and second moments after a change (M, 2) of them, not yet inside their bounds."""
+        return self.mean + change[:, 0], self.second_moment + change[:, 1]
 
     @property
     def probabilities(self) -> dict[str, Floats]:
@@ -252,3 +252,10 @@ class Distribution:
         self.second_moment = np.array(state["second_moment"], dtype=np.float64)
         self.version = int(state["version"])
         self.rng.bit_generator.state = state["rng"]
+
+
+class ExponentialDistribution(Distribution):
+    """A `Distribution` whose numbers move along the exponential map, `gaussian.exponential_step`."""
+
+    def _moved_numbers(self, change: Floats) -> tuple[Floats, Floats]:
+        return gaussian.exponential_step(self.mean, self.second_moment, change)

@@ -7,6 +7,7 @@ Dimension letters: N samples, M decisions.
 
 References:
     Akimoto et al., ICML 2019, section 4; the published code for integers (bounds on sigma, mirrored pairs).
+    Glasmachers et al., "Exponential Natural Evolution Strategies", GECCO 2010.
 """
 
 from __future__ import annotations
@@ -42,6 +43,20 @@ def natural_gradient(values: Floats, utility: Floats, mean: Floats, second_momen
     statistic = np.stack([values - mean, values**2 - second_moment], axis=2)
     gradient: Floats = np.tensordot(utility, statistic, axes=1) / len(values)
     return gradient
+
+
+def exponential_step(mean: Floats, second_moment: Floats, change: Floats) -> tuple[Floats, Floats]:
+    """Go `change` (M, 2) of (mean, second moment) along the exponential map; returns (mean, second moment), (M,) each.
+
+    To first order this is adding the change. But then sigma^2 = second moment - mean^2 loses the square of what the
+    mean moves, however well that step was: a mean that goes one sigma far leaves no sigma at all, and searches of
+    numbers settle before they arrive. Here it is the logarithm of sigma that is added to, so the mean's moves have no
+    part in it.
+    """
+    variance = deviation(mean, second_moment) ** 2
+    widened = variance * np.exp((change[:, 1] - 2.0 * mean * change[:, 0]) / variance)
+    moved = mean + change[:, 0]
+    return moved, moved**2 + widened
 
 
 def fisher_root(gradient: Floats, mean: Floats, sigma: Floats) -> Floats:

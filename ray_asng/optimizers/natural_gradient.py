@@ -13,7 +13,7 @@ import numpy as np
 
 from ray_asng.optimizers.base import Proposal, SamplingOptimizer
 from ray_asng.optimizers.complexity import Complexity
-from ray_asng.optimizers.distribution import Direction, Distribution
+from ray_asng.optimizers.distribution import Direction, Distribution, ExponentialDistribution
 from ray_asng.optimizers.linear_cost import Coefficients
 from ray_asng.optimizers.ranking import ranking_utility, weighted_ranking_utility
 from ray_asng.optimizers.reuse import Reuse
@@ -30,6 +30,7 @@ class NaturalGradientOptimizer(SamplingOptimizer):
         penalty, budget, coefficients: of a cost; see `Complexity`. No penalty (or 0) and no budget: none of it.
         initial_sigma: deviation that integers and reals begin with, as a share of their range.
         reuse: results, the fresh ones included, that a step learns from; 0 for the fresh ones alone. See `reuse`.
+        exponential: whether numbers move along the exponential map. See `gaussian.exponential_step`.
 
     Attributes:
         complexity: what the cost asks; None without penalty and budget.
@@ -50,12 +51,14 @@ class NaturalGradientOptimizer(SamplingOptimizer):
         coefficients: Coefficients | None = None,
         initial_sigma: float = 0.5,
         reuse: int = 0,
+        exponential: bool = False,
     ) -> None:
         if samples < 2:
             raise ValueError(f"samples must be at least 2, since one loss alone ranks nothing; got {samples!r}")
         self.space = space
         self.samples = samples
-        self.distribution = Distribution(space, seed, initial_sigma)
+        kind = ExponentialDistribution if exponential else Distribution
+        self.distribution = kind(space, seed, initial_sigma)
         self.complexity: Complexity | None = None
         if budget is not None or penalty not in (None, 0):
             self.complexity = Complexity(self.distribution, penalty, budget, coefficients)

@@ -14,17 +14,19 @@ from ray_asng.space import SearchSpace
 # Results that a step learns from, in multiples of the fresh ones.
 _REUSED = 8
 
-# Fresh results of a step, and how far signal must exceed noise: successive steps share results, so they agree more
-# than independent ones do, for which 1.5 was published. Where numbers are searched, both are more careful, for a
-# deviation that has shrunk too early hardly grows again.
-_SAMPLES, _SNR_THRESHOLD = 4, 2.0
-_SAMPLES_OF_NUMBERS, _SNR_THRESHOLD_OF_NUMBERS = 6, 3.0
+# Fresh results of a step.
+_SAMPLES = 4
+
+# How far signal must exceed noise: successive steps share results, so they agree more than independent ones do, for
+# which 1.5 was published. Where numbers are searched it is more careful, for a deviation that has shrunk too early
+# hardly grows again.
+_SNR_THRESHOLD, _SNR_THRESHOLD_OF_NUMBERS = 2.0, 3.0
 
 # From so many fresh results on, the weights of their ranks adapt and nothing is learnt from twice.
 _LARGE_BATCH = 25
 
-# Numbers begin with the deviation of a uniform draw.
-_INITIAL_SIGMA = 1.0 / math.sqrt(12.0)
+# Numbers begin with the deviation of a uniform draw, and keep it while their mean is on its way.
+_NUMBERS = {"initial_sigma": 1.0 / math.sqrt(12.0), "exponential": True}
 
 
 class Defaults(NamedTuple):
@@ -41,17 +43,15 @@ def asng_defaults(space: SearchSpace, concurrent: float, samples: int | None, gi
     Args:
         space: what is searched.
         concurrent: trials that run at a time.
-        samples: results for one step [lambda]; by default 4, or 6 where numbers are searched, or the root of
-            `concurrent` if that is more.
+        samples: results for one step [lambda]; by default 4, or the root of `concurrent` if that is more.
         given: options of the user, which go over these; with `reuse` among them it is plain ASNG for any `samples`.
     """
-    has_numbers = bool(space.numeric)
-    samples = samples or max(_SAMPLES_OF_NUMBERS if has_numbers else _SAMPLES, round(math.sqrt(concurrent)))
+    samples = samples or max(_SAMPLES, round(math.sqrt(concurrent)))
     if samples >= _LARGE_BATCH and "reuse" not in given:
-        return Defaults("wa_asng", samples, {"samples": samples, "initial_sigma": _INITIAL_SIGMA, **given})
+        return Defaults("wa_asng", samples, {"samples": samples, **_NUMBERS, **given})
     settings = {
         "reuse": _REUSED * samples,
-        "snr_threshold": _SNR_THRESHOLD_OF_NUMBERS if has_numbers else _SNR_THRESHOLD,
-        "initial_sigma": _INITIAL_SIGMA,
+        "snr_threshold": _SNR_THRESHOLD_OF_NUMBERS if space.numeric else _SNR_THRESHOLD,
+        **_NUMBERS,
     }
     return Defaults("asng", samples, {**settings, **given})

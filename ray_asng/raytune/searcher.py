@@ -52,9 +52,9 @@ class ASNGSearch(Searcher):
         seed: of the proposals; drawn if None.
         method: "asng", the name of another sampling method, or a function (space, seed, **method_options) to one.
         method_options: of the method; by default, for ASNG, those of `search_defaults`.
-        samples: results for one step [lambda]. By default, for ASNG, 4, or 6 where numbers are searched, or the root of
-            the number of concurrent trials if that is more; the method's own for others. From 25 on, ASNG is `wa_asng`,
-            unless `method_options` say what to `reuse`.
+        samples: results for one step [lambda]. By default, for ASNG, 4, or the root of the number of concurrent trials
+            if that is more; the method's own for others. From 25 on, ASNG is `wa_asng`, unless `method_options` say
+            what to `reuse`.
         retries: a point that was tried already is drawn again at most so often. 0 evaluates points again, which suits
             objectives with much noise.
 

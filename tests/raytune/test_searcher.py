@@ -276,7 +276,7 @@ def test_the_default_number_of_results_for_a_step_grows_with_concurrency():
     ConcurrencyLimiter(few, max_concurrent=4)
     ConcurrencyLimiter(many, max_concurrent=100)
     few.suggest("t"), many.suggest("t")
-    assert (few._samples, many._samples) == (6, 10)
+    assert (few._samples, many._samples) == (4, 10)
 
 
 def test_large_batches_adapt_the_weights_of_ranks_unless_results_are_reused():
