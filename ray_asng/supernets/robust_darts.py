@@ -52,14 +52,16 @@ S3 = (NONE, "skip_connect", "sep_conv_3x3")
 S4 = (NOISE, "sep_conv_3x3")
 
 
-def _network_of(operations: Sequence[str] | Mapping[str, Sequence[str]], about: str) -> partial[DARTSNetwork]:
-    """`DARTSNetwork` with these operations, and its other options."""
+def _network_of(
+    name: str, operations: Sequence[str] | Mapping[str, Sequence[str]], about: str
+) -> partial[DARTSNetwork]:
+    """`DARTSNetwork` with these operations, and its other options; reports call it by its name here."""
     network = partial(DARTSNetwork, operations=operations)
-    network.__doc__ = about
+    network.__doc__, network.__module__, network.__qualname__ = about, __name__, name  # type: ignore[attr-defined]
     return network
 
 
-s1 = _network_of(S1, "The DARTS network with two operations on each edge, each edge with its own.")
-s2 = _network_of(S2, "The DARTS network with skip connections and separable 3x3 convolutions.")
-s3 = _network_of(S3, "The DARTS network with empty edges, skip connections and separable 3x3 convolutions.")
-s4 = _network_of(S4, "The DARTS network with noise and separable 3x3 convolutions.")
+s1 = _network_of("s1", S1, "The DARTS network with two operations on each edge, each edge with its own.")
+s2 = _network_of("s2", S2, "The DARTS network with skip connections and separable 3x3 convolutions.")
+s3 = _network_of("s3", S3, "The DARTS network with empty edges, skip connections and separable 3x3 convolutions.")
+s4 = _network_of("s4", S4, "The DARTS network with noise and separable 3x3 convolutions.")

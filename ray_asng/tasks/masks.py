@@ -71,6 +71,7 @@ def make_masks(kind: str, fraction: float | None) -> Masks:
 
 
 def _middle(length: int, fraction: float) -> slice:
-    hidden = min(length, max(1, round(fraction * length)))
+    # A pixel at least is hidden and one is shown, where there are two.
+    hidden = max(1, min(length - 1, round(fraction * length)))
     start = (length - hidden) // 2
     return slice(start, start + hidden)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from ray_asng import Supernet, registry
+from ray_asng.config import name_of
 from ray_asng.randomness import drawing_from
 from ray_asng.supernets.cost import count_parameters
 from ray_asng.supernets.darts import DARTSNetwork
@@ -332,3 +333,8 @@ def test_with_an_auxiliary_head_the_network_gives_two_scores_in_training_alone()
 def test_impossible_options_are_refused(options, error, message):
     with pytest.raises(error, match=message):
         DARTSNetwork(**options)
+
+
+@pytest.mark.parametrize("name", ["s1", "s2", "s3", "s4"])
+def test_spaces_given_as_objects_are_reported_by_their_names(name):
+    assert name_of(registry.spaces[name]) == f"ray_asng.supernets.robust_darts:{name}"

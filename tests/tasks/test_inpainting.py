@@ -42,6 +42,12 @@ def folder_of(path, sizes, mode="RGB"):
     return path
 
 
+@pytest.mark.parametrize("fraction", [0.01, 0.99])
+def test_the_centre_mask_of_a_small_image_hides_a_pixel_and_shows_one(fraction):
+    shown = make_masks("centre", fraction).draw(1, 4, 4, generator())
+    assert 0 < shown.sum() < shown.numel()
+
+
 def test_the_centre_mask_hides_the_middle_half_of_each_side():
     shown = make_masks("centre", None).draw(2, 8, 12, generator())
     expected = torch.ones(8, 12)
