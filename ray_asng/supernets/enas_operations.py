@@ -10,8 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from ray_asng.supernets.depthwise import DepthwiseConv2d
-from ray_asng.supernets.halving import Convolution
-from ray_asng.supernets.operations import batch_norm
+from ray_asng.supernets.operations import batch_norm, every_other
 
 
 def operations(channels: int, stride: int, affine: bool) -> dict[str, nn.Module]:
@@ -70,16 +69,17 @@ class FactorizedReduce(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, *, affine: bool) -> None:
         super().__init__()
-        self.even = Convolution(in_channels, out_channels // 2, 1, stride=2)
-        self.odd = Convolution(in_channels, out_channels // 2, 1, stride=2)
+        # Without a stride: the pixels are taken before, see `halving`.
+        self.even = nn.Conv2d(in_channels, out_channels // 2, 1, bias=False)
+        self.odd = nn.Conv2d(in_channels, out_channels // 2, 1, bias=False)
         self.norm = batch_norm(out_channels, affine)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """(B, in_channels, H, W) to (B, out_channels, H / 2, W / 2)."""
-        inputs = torch.relu(inputs)
+        even = torch.relu(every_other(inputs, 2))
         # Zeros below and on the right let odd sizes through, which the published one cannot take.
-        shifted = functional.pad(inputs[:, :, 1:, 1:], (0, inputs.shape[3] % 2, 0, inputs.shape[2] % 2))
-        output: torch.Tensor = self.norm(torch.cat([self.even(inputs), self.odd(shifted)], dim=1))
+        odd = functional.pad(every_other(inputs[:, :, 1:, 1:], 2), (0, inputs.shape[3] % 2, 0, inputs.shape[2] % 2))
+        output: torch.Tensor = self.norm(torch.cat([self.even(even), self.odd(torch.relu(odd))], dim=1))
         return output
 
 
