@@ -1,3 +1,4 @@
+import hashlib
 import io
 import os
 from pathlib import Path
@@ -234,6 +235,52 @@ def test_faces_of_a_parquet_file_are_colour_images_of_64_pixels():
     hidden = (masked == 0.0).all(dim=1).float().mean(dim=(1, 2))
     assert float(hidden.min()) >= 0.5
     assert 0.1 < float(true.mean()) < 0.9
+
+
+def celeba_of(path, parts):
+    """Files as CelebA's, with the image `number` all of the colour `number`, white at its top and bottom."""
+    folder = path / "celeba"
+    (folder / "img_align_celeba").mkdir(parents=True)
+    names = [f"{number:06d}.jpg" for number in range(1, len(parts) + 1)]
+    for number, name in enumerate(names):
+        pixels = np.full((218, 178, 3), 255, dtype=np.uint8)
+        pixels[20:198] = 20 * number
+        Image.fromarray(pixels).save(folder / "img_align_celeba" / name, quality=95)
+
+    def write(name, numbers, header=()):
+        lines = [*header, *(" ".join([image, *map(str, row)]) for image, row in zip(names, numbers, strict=True))]
+        (folder / name).write_text("\n".join(lines) + "\n")
+
+    count = [str(len(parts))]
+    write("list_eval_partition.txt", [[part] for part in parts])
+    write("identity_CelebA.txt", [[number] for number in range(len(parts))])
+    write("list_bbox_celeba.txt", [[0, 0, 178, 218]] * len(parts), [*count, "image_id x_1 y_1 width height"])
+    write("list_landmarks_align_celeba.txt", [[0] * 10] * len(parts), [*count, "lefteye_x lefteye_y"])
+    write("list_attr_celeba.txt", [[-1]] * len(parts), [*count, "Smiling"])
+    return folder
+
+
+def test_celeba_is_divided_as_published_and_cropped_to_the_square_in_its_middle(tmp_path, monkeypatch):
+    from torchvision.datasets import CelebA
+
+    folder = celeba_of(tmp_path, [2, 0, 1, 0, 2, 0, 0, 0, 1, 0])
+    # torchvision compares the lists with those of the real files, which cannot be carried about.
+    made = [
+        (there, hashlib.md5((folder / name).read_bytes()).hexdigest(), name)
+        for there, _, name in CelebA.file_list
+        if name.endswith(".txt")
+    ]
+    monkeypatch.setattr(CelebA, "file_list", made)
+    faces = tasks.inpainting(source="celeba", data_dir=tmp_path)
+    assert faces.network_options == {"in_channels": 3, "size": 64}
+
+    def colours(*splits):
+        images = torch.cat([faces.batch(part, torch.arange(faces.size(part)))[1] for part in splits])
+        assert float((images - images[:, :, :1, :1]).abs().max()) < 0.02, "white of the top or the bottom is there"
+        return sorted((255.0 / 20.0 * images.mean(dim=(1, 2, 3))).round().int().tolist())
+
+    assert colours("train", "valid") == [1, 2, 3, 5, 6, 7, 8, 9]
+    assert colours("test") == [0, 4]
 
 
 def test_a_source_that_is_not_there_is_refused_with_what_could_be_given(tmp_path):
